@@ -1,0 +1,183 @@
+package Bench;
+
+# What the parts share: the programs, the files with routes, statistics and
+# the table.
+
+use strict;
+use warnings;
+
+use JSON::PP ();
+
+use OA::Nginx ();
+use OA::Util qw(top temp_dir slurp);
+
+our $DOMAIN = 'openagents.example';
+
+# Directives that every nginx here has: nothing is logged, no connection ends.
+our $COMMON = <<'END';
+    keepalive_requests  1000000000;
+    keepalive_timeout   1h;
+END
+
+my $bin;
+
+sub compile {
+    my $cc = $ENV{CC} // 'cc';
+    my $src = top() . '/bench';
+
+    $bin = top() . '/build/bench';
+    mkdir $_ for top() . '/build', $bin;
+
+    for my $name (qw(load routes watch)) {
+        my ($new) = sort { $a <=> $b } map { -M $_ } "$src/$name.c",
+                                                     "$src/hosts.h";
+        next if -e "$bin/$name" and -M "$bin/$name" <= $new;
+        system $cc, qw(-O2 -Wall -Wextra -Werror -o), "$bin/$name",
+               "$src/$name.c"
+            and die "bench: $name.c does not compile\n";
+    }
+}
+
+sub program { "$bin/$_[0]" }
+
+# A file with N routes, made once a run.
+my ($dir, %made);
+
+sub routes_file {
+    my ($form, $n) = @_;
+    $dir //= temp_dir();
+    my $path = "$dir/$form.$n";
+    unless ($made{$path}++) {
+        system "'$bin/routes' $form $n > '$path'" and die "routes: failed\n";
+        chmod 0644, $path;
+    }
+    return $path;
+}
+
+# Host and replay of the first and the last of N routes.
+sub first_route { _route(`'$bin/routes' lines 1`) }
+sub last_route  { _route(`tail -n 1 '@{[ routes_file('lines', $_[0]) ]}'`) }
+sub _route      { split ' ', $_[0] }
+
+# One line of JSON an arm.
+sub load {
+    my (@args) = @_;
+    my %arms;
+
+    open my $fh, '-|', "$bin/load", @args or die "load: $!\n";
+    while (<$fh>) {
+        my $arm = JSON::PP::decode_json($_);
+        $arms{ $arm->{arm} } = $arm;
+    }
+    close $fh or die "the load generator stopped: see above\n";
+    return \%arms;
+}
+
+# Resident bytes of a process's own, and of its shared mappings of a size.
+sub resident {
+    my ($pid, $size) = @_;
+    my ($hit, $sum) = (0, 0);
+
+    for (split /\n/, slurp("/proc/$pid/smaps")) {
+        $hit = $1 == $size / 1024 if /^Size: +(\d+) kB/;
+        $sum += $1 if $hit and /^Rss: +(\d+) kB/;
+    }
+    return $sum * 1024;
+}
+
+# Proportional memory of all processes of an nginx, in bytes.
+sub memory {
+    my ($nginx) = @_;
+    my $sum = 0;
+
+    for my $pid ($nginx->pid, $nginx->worker_pids, $nginx->old_worker_pids) {
+        my $text = eval { slurp("/proc/$pid/smaps_rollup") } // next;
+        $sum += $1 if $text =~ /^Pss: +(\d+) kB/m;
+    }
+    return $sum * 1024;
+}
+
+
+# Statistics
+
+sub quantile {
+    my ($share, @v) = @_;
+    @v = sort { $a <=> $b } @v or return;
+    my $at = $share * $#v;
+    my $low = int $at;
+    return $v[$low] if $low == $#v;
+    return $v[$low] + ($at - $low) * ($v[ $low + 1 ] - $v[$low]);
+}
+
+sub median { quantile(0.5, @_) }
+
+# The interval of the sign test: of n values the true median lies below the
+# k-th lowest with the chance of fewer than k tails in n throws.  At least
+# 95 %; of fewer than 6 values no interval has that, and all is given.
+sub interval {
+    my @v = sort { $a <=> $b } @_ or return;
+    my ($k, $below, $term) = (0, 0, 0.5 ** @v);
+
+    while ($below + $term <= 0.025) {
+        $below += $term;
+        $k++;
+        $term *= (@v - $k + 1) / $k;
+    }
+    $k = 1 if $k == 0;
+    return ($v[ $k - 1 ], $v[-$k]);
+}
+
+
+# The table
+
+# A row: what, against, value, low, high, and for those with a goal reach and
+# sign (1: at least, -1: at most); format of the numbers.  Returns how many
+# goals were missed.
+sub table {
+    my @rows = @_;
+    my $missed = 0;
+    my @lines = ([ 'what', 'against', 'measured', '95 % interval', 'reach',
+                   '' ]);
+
+    for my $row (@rows) {
+        my $format = $row->{format} // '%.3f';
+        my ($reach, $mark) = ('', '');
+
+        if (defined $row->{reach}) {
+            my $sign = $row->{sign} // 1;
+            my $good = ($row->{value} - $row->{reach}) * $sign >= 0;
+            $missed += !$good;
+            $reach = ($sign > 0 ? '>= ' : '<= ')
+                     . sprintf $format, $row->{reach};
+            $mark = $good ? 'reached' : 'MISSED';
+            $mark .= ', not surely'
+                if defined $row->{low} and $row->{low} < $row->{reach}
+                   and $row->{high} > $row->{reach};
+        }
+
+        push @lines, [
+            $row->{what}, $row->{against} // '',
+            sprintf($format, $row->{value}),
+            defined $row->{low}
+                ? sprintf("$format .. $format", @$row{qw(low high)}) : '',
+            $reach, $mark,
+        ];
+    }
+
+    my @width;
+    for my $line (@lines) {
+        for my $i (0 .. $#$line) {
+            my $n = length $line->[$i];
+            $width[$i] = $n if !defined $width[$i] or $n > $width[$i];
+        }
+    }
+    for my $line (@lines) {
+        my $text = join '  ', map { sprintf "%-$width[$_]s", $line->[$_] }
+                              0 .. $#$line;
+        $text =~ s/ +$//;
+        print "$text\n";
+    }
+    return $missed;
+}
+
+1;

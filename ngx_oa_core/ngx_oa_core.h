@@ -1,0 +1,367 @@
+
+/*
+ * ngx_oa_core: the ground floor of the suite.
+ *
+ * Everything that auth, router and sse share lives here: secrets and the
+ * Fly environment read by the master, one shared zone with its duties and
+ * flights, libpq on nginx's event loop, the problem documents, and the hooks
+ * by which the modules above meet each other.  Nothing here knows a route, a
+ * token or a stream.
+ */
+
+
+#ifndef _NGX_OA_CORE_H_INCLUDED_
+#define _NGX_OA_CORE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <libpq-fe.h>
+
+
+/*
+ * A plain reload after a package upgrade leaves the old core in the process
+ * while the modules above it are new.  Each module therefore compares, in its
+ * preconfiguration, the number it was compiled with and the one that the
+ * loaded core exports, through ngx_oa_check_abi().
+ */
+
+#define NGX_OA_CORE_ABI  1
+
+extern const ngx_uint_t  ngx_oa_core_abi;
+
+#define ngx_oa_check_abi(cf)                                                  \
+    ((ngx_oa_core_abi == NGX_OA_CORE_ABI) ? NGX_OK                            \
+        : (ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,                           \
+               "ngx_oa_core_module in memory has ABI %ui, this module needs " \
+               "%ui: restart nginx, a reload cannot replace it",              \
+               ngx_oa_core_abi, (ngx_uint_t) NGX_OA_CORE_ABI), NGX_ERROR))
+
+
+/* Secrets and the environment */
+
+
+/*
+ * Reads a secret named in the configuration: "env:NAME" or "file:PATH", one
+ * trailing newline dropped.  To be called while the configuration is read,
+ * in the master.  The bytes live in cf->pool.  Logs (the name, never the
+ * value) and returns NGX_ERROR when it is unset, unreadable, empty or over
+ * 64 KiB, or when value has neither form.
+ */
+ngx_int_t ngx_oa_secret(ngx_conf_t *cf, ngx_str_t *value, ngx_str_t *secret);
+
+
+/*
+ * What Fly tells a machine about itself (https://fly.io/docs/machines/
+ * runtime-environment/), read by the master since workers have no
+ * environment.  Empty strings outside Fly.
+ */
+typedef struct {
+    ngx_str_t                    machine_id;
+    ngx_str_t                    app_name;
+    ngx_str_t                    region;
+} ngx_oa_fly_t;
+
+ngx_oa_fly_t *ngx_oa_fly(ngx_conf_t *cf);
+
+
+/* The shared zone */
+
+
+/*
+ * One zone serves the whole suite, is kept over reloads, and stays usable
+ * when a worker is killed at any instruction.  After a kill -9 nginx frees
+ * the slab mutex of the zone and nothing else, so: writers hold that mutex
+ * and announce themselves; the next writer that finds an announcement left
+ * behind runs the repair function of whoever left it.  Readers take no lock.
+ *
+ * Memory is handed out as pages of 4096 bytes, never returned to the slab:
+ * the slab's own lists would not survive a death.
+ */
+
+#define NGX_OA_PAGE_SIZE  4096
+
+typedef struct ngx_oa_zone_s  ngx_oa_zone_t;
+
+/*
+ * A part of the zone that belongs to one module: set up once when the zone
+ * is new, found again on each reload.
+ */
+typedef struct {
+    /* names the part, at most 15 bytes, unique in the zone */
+    ngx_str_t                    name;
+
+    /*
+     * contiguous bytes needed in a zone with the given number of pages;
+     * rounded up to pages by the caller
+     */
+    size_t                     (*size)(ngx_uint_t npages);
+
+    /*
+     * makes the part (fresh: its bytes are zero) or meets it again after a
+     * reload; with the lock held, in the master
+     */
+    ngx_int_t                  (*init)(ngx_oa_zone_t *zone, void *part,
+                                   ngx_uint_t fresh, void *data,
+                                   ngx_log_t *log);
+
+    /* puts right what a writer left half done; with the lock held */
+    void                       (*repair)(ngx_oa_zone_t *zone, void *part,
+                                   ngx_log_t *log);
+    void                        *data;
+
+    /* out: where the part is; valid from init on */
+    void                        *addr;
+} ngx_oa_zone_part_t;
+
+/*
+ * The zone, created with the default size if the configuration has none yet.
+ * Configuration time.  NULL on error, logged.
+ */
+ngx_oa_zone_t *ngx_oa_zone(ngx_conf_t *cf);
+
+/* Registers a part.  part must live as long as the cycle.  Logged on error. */
+ngx_int_t ngx_oa_zone_add(ngx_conf_t *cf, ngx_oa_zone_part_t *part);
+
+/*
+ * The writer's lock.  ngx_oa_zone_lock() repairs before it returns if the
+ * last holder died inside; never blocks for longer than other writers hold
+ * it, which must be microseconds.
+ */
+void ngx_oa_zone_lock(ngx_oa_zone_t *zone);
+void ngx_oa_zone_unlock(ngx_oa_zone_t *zone);
+
+/* One page, with the lock held; NULL when the zone is full.  Not zeroed. */
+void *ngx_oa_zone_page(ngx_oa_zone_t *zone);
+void ngx_oa_zone_page_free(ngx_oa_zone_t *zone, void *page);
+
+/* Pages that are not handed out. */
+ngx_uint_t ngx_oa_zone_free_pages(ngx_oa_zone_t *zone);
+
+/* Start and number of all pages: a page may be named by its index. */
+u_char *ngx_oa_zone_pages(ngx_oa_zone_t *zone, ngx_uint_t *npages);
+
+
+/* Metrics */
+
+
+/*
+ * Counters in the zone, summed over all workers, kept over reloads.  Only
+ * ever add a line, at the end of a module's block.
+ */
+typedef enum {
+    NGX_OA_COUNT_REPAIRS = 0,          /* torn updates put right */
+    NGX_OA_COUNT_PG_CONNECTS,
+    NGX_OA_COUNT_PG_FAILURES,          /* connections lost or refused */
+    NGX_OA_COUNT_PG_QUERIES,
+    NGX_OA_COUNT_PG_TIMEOUTS,
+    NGX_OA_COUNT_PG_REFUSED,           /* queue full */
+    NGX_OA_COUNT_FLIGHTS_FULL,
+
+    NGX_OA_COUNT_ROUTE_HITS = 16,
+    NGX_OA_COUNT_ROUTE_MISSES,
+    NGX_OA_COUNT_ROUTE_UNKNOWN,
+    NGX_OA_COUNT_ROUTE_REJECTED,       /* rows refused by their grammar */
+    NGX_OA_COUNT_ROUTE_EVICTED,
+    NGX_OA_COUNT_ROUTE_CHANGES,
+    NGX_OA_COUNT_FILE_LOADS,
+    NGX_OA_COUNT_FILE_ERRORS,
+    NGX_OA_COUNT_SNAPSHOT_ERRORS,
+    NGX_OA_COUNT_FEED_HINTS,
+    NGX_OA_COUNT_FEED_BAD_HINTS,
+    NGX_OA_COUNT_FEED_LOST,
+    NGX_OA_COUNT_FEED_FULL_READS,
+    NGX_OA_COUNT_REPLAYS,
+    NGX_OA_COUNT_REPLAY_LOOPS,
+    NGX_OA_COUNT_REPLAY_FAILED,
+    NGX_OA_COUNT_VERIFY_OK,
+    NGX_OA_COUNT_VERIFY_REFUSED,
+
+    NGX_OA_COUNT_MAX = 128
+} ngx_oa_count_e;
+
+void ngx_oa_count(ngx_oa_count_e what);
+
+
+/* Duties: what one worker does for all */
+
+
+/*
+ * A duty is a lease in the zone with a pid and a beat.  start() is called in
+ * the worker that gained it, stop() in the one that must give it up: because
+ * it exits (at once, also on a graceful shutdown) or because it stood still
+ * for so long that another took over.  A worker that dies is succeeded within
+ * half a second.
+ */
+typedef struct {
+    ngx_str_t                    name;       /* at most 31 bytes, unique */
+    void                       (*start)(void *data);
+    void                       (*stop)(void *data);
+    void                        *data;
+
+    unsigned                     held:1;     /* read only */
+} ngx_oa_duty_t;
+
+/* Configuration time; duty must live as long as the cycle. */
+ngx_int_t ngx_oa_duty_add(ngx_conf_t *cf, ngx_oa_duty_t *duty);
+
+
+/* Flights: one caller does, the others of all workers wait */
+
+
+typedef struct ngx_oa_flight_s  ngx_oa_flight_t;
+
+/*
+ * landed() is called once, from the event loop, when the flight has ended:
+ * NGX_OK or the code given to ngx_oa_flight_land(), NGX_ABORT if its pilot
+ * died, NGX_BUSY after timeout.  The flight may be boarded again at once.
+ */
+struct ngx_oa_flight_s {
+    uint64_t                     key;        /* a hash of what is sought */
+    ngx_msec_t                   timeout;
+    void                       (*landed)(ngx_oa_flight_t *flight,
+                                   ngx_int_t rc);
+    void                        *data;
+
+    ngx_queue_t                  queue;      /* private */
+    ngx_msec_t                   deadline;   /* private */
+    ngx_int_t                    rc;         /* private */
+};
+
+/*
+ * NGX_OK: the caller is the pilot: it does the work, then calls
+ * ngx_oa_flight_land() with the key.  NGX_AGAIN: somebody else is, landed()
+ * will be called; until then flight must stay where it is, or be left by
+ * ngx_oa_flight_leave().
+ */
+ngx_int_t ngx_oa_flight_board(ngx_oa_flight_t *flight);
+void ngx_oa_flight_leave(ngx_oa_flight_t *flight);
+void ngx_oa_flight_land(uint64_t key, ngx_int_t rc);
+
+
+/* PostgreSQL: libpq on the event loop */
+
+
+#define NGX_OA_PG_MAX_PARAMS  4
+
+typedef struct ngx_oa_pg_query_s  ngx_oa_pg_query_t;
+
+/*
+ * A query in flight.  The caller owns it and the bytes its parameters point
+ * to; both stay where they are until handler was called or the query was
+ * withdrawn.  Parameters and results are in text format.
+ *
+ * handler gets the result (PGRES_TUPLES_OK or PGRES_COMMAND_OK; cleared by
+ * the caller of handler), or NULL and the reason in error: refused
+ * connection, timeout, or the server's own message.  handler may free the
+ * query and may send another.
+ */
+struct ngx_oa_pg_query_s {
+    const char                  *sql;
+    ngx_uint_t                   nparams;
+    const char                  *params[NGX_OA_PG_MAX_PARAMS];
+    ngx_msec_t                   timeout;    /* 0: timeout of oa_postgres */
+    void                       (*handler)(ngx_oa_pg_query_t *query,
+                                   PGresult *res);
+    void                        *data;
+    ngx_str_t                    error;
+
+    ngx_queue_t                  queue;      /* private from here on */
+    ngx_event_t                  timer;
+    void                        *conn;
+};
+
+/*
+ * Sends the query over one of this worker's connections, or queues it until
+ * one is free, for at most timeout in all.  NGX_OK: handler will be called,
+ * never from inside this function.  NGX_BUSY: the queue is full.
+ */
+ngx_int_t ngx_oa_pg_query(ngx_oa_pg_query_t *query);
+
+/* Withdraws a query: handler will not be called.  Harmless if none is out. */
+void ngx_oa_pg_withdraw(ngx_oa_pg_query_t *query);
+
+/* Is there an oa_postgres in this configuration? */
+ngx_uint_t ngx_oa_pg_configured(ngx_conf_t *cf);
+
+
+/*
+ * A connection of its own that listens on one channel and comes back by
+ * itself, with jittered backoff.  ready() is called each time LISTEN is in
+ * force: all that was committed before may have been missed, all that is
+ * committed after will be notified.  payload is not NUL-terminated and
+ * lives until notify() returns.
+ */
+typedef struct {
+    const char                  *channel;    /* an SQL identifier */
+    void                       (*ready)(void *data);
+    void                       (*notify)(void *data, ngx_str_t *payload);
+    void                       (*lost)(void *data, ngx_str_t *reason);
+    void                        *data;
+    void                        *conn;       /* private */
+} ngx_oa_pg_listener_t;
+
+ngx_int_t ngx_oa_pg_listen(ngx_oa_pg_listener_t *listener);
+/* Drops the connection and makes a new one (the beat was not heard). */
+void ngx_oa_pg_relisten(ngx_oa_pg_listener_t *listener);
+void ngx_oa_pg_unlisten(ngx_oa_pg_listener_t *listener);
+
+
+/* Requests and answers */
+
+
+/*
+ * The value of a request header, and how often it was sent (count may be
+ * NULL).  name is lower case.  NULL if it was not sent.
+ */
+ngx_str_t *ngx_oa_request_header(ngx_http_request_t *r, const ngx_str_t *name,
+    ngx_uint_t *count);
+
+/* Adds a header to the answer; key and value are not copied. */
+ngx_int_t ngx_oa_response_header(ngx_http_request_t *r, const ngx_str_t *key,
+    const ngx_str_t *value);
+
+
+/* Problems: RFC 9457 answers */
+
+
+typedef struct {
+    ngx_uint_t                   status;     /* HTTP status */
+    ngx_str_t                    code;       /* machine readable, [a-z_]+ */
+    ngx_str_t                    detail;     /* a sentence for people */
+    time_t                       retry_after; /* seconds; 0: none */
+} ngx_oa_problem_t;
+
+/*
+ * Answers the request with a problem: application/problem+json, or an HTML
+ * page where Accept prefers it; where the operator has an error_page for the
+ * status, that one.  The value is for ngx_http_finalize_request(), which a
+ * phase handler calls before it returns NGX_DONE.
+ */
+ngx_int_t ngx_oa_problem(ngx_http_request_t *r, const ngx_oa_problem_t *p);
+
+
+/* Hooks: how the modules above meet */
+
+
+/* Who is asking, as far as it was proven.  A user is (issuer, sub). */
+typedef struct {
+    ngx_str_t                    issuer;     /* empty: nobody */
+    ngx_str_t                    sub;
+} ngx_oa_identity_t;
+
+/*
+ * Filled by ngx_oa_auth, called by whoever decides on access.  NGX_OK: the
+ * identity is known (an empty issuer: no token).  NGX_DECLINED: no
+ * authentication is configured here.  NGX_AGAIN: not known yet, the phases
+ * of the request will be run again.  Anything else ends the request as in
+ * ngx_http_finalize_request().  NULL while no such module is loaded.
+ */
+typedef ngx_int_t (*ngx_oa_identify_pt)(ngx_http_request_t *r,
+    ngx_oa_identity_t *identity);
+
+extern ngx_oa_identify_pt  ngx_oa_identify;
+
+
+#endif /* _NGX_OA_CORE_H_INCLUDED_ */

@@ -1,0 +1,1122 @@
+
+/*
+ * oa_replay: the answer that hands a request to Fly Proxy.
+ */
+
+
+#include "ngx_oa_router.h"
+
+#include <openssl/crypto.h>
+
+
+/* Fly Proxy does not replay larger bodies. */
+#define NGX_OA_REPLAY_BODY_MAX  (1024 * 1024)
+
+/* A state is good for so long, beyond the time that Fly may try. */
+#define NGX_OA_REPLAY_STATE_TTL  60
+
+/* json: what is deleted of the request, if it was sent or not */
+#define NGX_OA_REPLAY_DELETES   5
+
+
+/* What a request says of earlier replays. */
+typedef struct {
+    ngx_str_t                   *src;
+    ngx_str_t                   *unavailable;
+    unsigned                     failed:1;
+    unsigned                     credentials:1;
+    ngx_uint_t                   nforced;      /* fly-force-*, fly-prefer-* */
+} ngx_oa_replay_hints_t;
+
+
+static char *ngx_oa_replay_param(ngx_conf_t *cf, ngx_oa_replay_conf_t *replay,
+    ngx_str_t *value);
+static char *ngx_oa_replay_cache(ngx_conf_t *cf, ngx_oa_replay_conf_t *replay,
+    ngx_str_t *value);
+static ngx_int_t ngx_oa_replay_handler(ngx_http_request_t *r);
+static ngx_uint_t ngx_oa_replay_too_large(ngx_http_request_t *r);
+static void ngx_oa_replay_read_hints(ngx_http_request_t *r,
+    ngx_oa_replay_hints_t *hints);
+static ngx_uint_t ngx_oa_replay_is_forced(ngx_table_elt_t *h);
+static const ngx_oa_problem_t *ngx_oa_replay_caution(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
+    ngx_oa_replay_hints_t *hints);
+static ngx_uint_t ngx_oa_replay_is_ours(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
+    ngx_str_t *value);
+static ngx_int_t ngx_oa_replay_derive_key(ngx_oa_router_ctx_t *ctx,
+    ngx_oa_router_loc_conf_t *rlcf, u_char *key);
+static ngx_int_t ngx_oa_replay_add_state(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
+    oa_replay_t *replay);
+static ngx_int_t ngx_oa_replay_send_header(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
+    oa_replay_t *replay);
+static ngx_int_t ngx_oa_replay_send_json(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
+    oa_replay_t *replay, ngx_oa_replay_hints_t *hints);
+static ngx_int_t ngx_oa_replay_set_headers(ngx_http_request_t *r,
+    ngx_oa_router_loc_conf_t *rlcf, oa_replay_json_t *json);
+static ngx_int_t ngx_oa_replay_delete_headers(ngx_http_request_t *r,
+    ngx_oa_router_loc_conf_t *rlcf, ngx_oa_replay_hints_t *hints,
+    oa_replay_json_t *json);
+static void ngx_oa_replay_delete(oa_replay_json_t *json, ngx_str_t *deletes,
+    const ngx_str_t *name);
+static ngx_int_t ngx_oa_replay_path(ngx_http_request_t *r,
+    oa_replay_json_t *json);
+static ngx_int_t ngx_oa_replay_cache_prefix(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
+    ngx_str_t *prefix);
+
+
+static const ngx_str_t  ngx_oa_h_replay = ngx_string("fly-replay");
+static const ngx_str_t  ngx_oa_h_cache = ngx_string("fly-replay-cache");
+static const ngx_str_t  ngx_oa_h_cache_ttl =
+    ngx_string("fly-replay-cache-ttl-secs");
+static const ngx_str_t  ngx_oa_h_cache_control = ngx_string("Cache-Control");
+static const ngx_str_t  ngx_oa_no_store = ngx_string("no-store");
+
+static const ngx_str_t  ngx_oa_authorization = ngx_string("authorization");
+
+/* They choose a machine, and Fly Proxy obeys the client on a replay too. */
+static const ngx_str_t  ngx_oa_forced_headers[] = {
+    ngx_string("fly-force-instance-id"),
+    ngx_string("fly-force-region"),
+    ngx_string("fly-prefer-instance-id"),
+    ngx_string("fly-prefer-region"),
+    ngx_null_string
+};
+
+
+static const ngx_oa_problem_t  ngx_oa_problem_too_large = {
+    413, ngx_string("body_too_large"),
+    ngx_string("A request of this size, or of unknown size, cannot be passed "
+               "to the agent here."), 0
+};
+
+static const ngx_oa_problem_t  ngx_oa_problem_failed = {
+    502, ngx_string("replay_failed"),
+    ngx_string("The agent's machine could not be reached."), 0
+};
+
+static const ngx_oa_problem_t  ngx_oa_problem_loop = {
+    508, ngx_string("replay_loop"),
+    ngx_string("The agent's machine sent the request back to the router."), 0
+};
+
+
+/* Configuration */
+
+
+char *
+ngx_oa_replay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_oa_router_loc_conf_t *rlcf = conf;
+
+    char                      *rv;
+    ngx_str_t                 *value;
+    ngx_uint_t                 i;
+    ngx_oa_replay_conf_t      *replay;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (rlcf->replay) {
+        return "is duplicate";
+    }
+
+    replay = ngx_pcalloc(cf->pool, sizeof(ngx_oa_replay_conf_t));
+    if (replay == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    replay->status = NGX_HTTP_TEMPORARY_REDIRECT;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        rv = ngx_oa_replay_param(cf, replay, &value[i]);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    rlcf->replay = replay;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_oa_replay_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_uint_t
+ngx_oa_replay_value(ngx_str_t *arg, const char *name, ngx_str_t *value)
+{
+    size_t  len;
+
+    len = ngx_strlen(name);
+
+    if (arg->len <= len || ngx_strncmp(arg->data, name, len) != 0) {
+        return 0;
+    }
+
+    value->data = arg->data + len;
+    value->len = arg->len - len;
+
+    return 1;
+}
+
+
+static char *
+ngx_oa_replay_param(ngx_conf_t *cf, ngx_oa_replay_conf_t *replay,
+    ngx_str_t *arg)
+{
+    ngx_int_t  n;
+    ngx_str_t  value;
+
+    if (ngx_strcmp(arg->data, "prefer") == 0) {
+        replay->prefer = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "forward_credentials") == 0) {
+        replay->forward_credentials = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "format=header") == 0) {
+        replay->format = NGX_OA_FORMAT_HEADER;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "format=json") == 0) {
+        replay->format = NGX_OA_FORMAT_JSON;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "fallback=prefer_self") == 0
+        || ngx_strcmp(arg->data, "fallback=force_self") == 0)
+    {
+        (void) ngx_oa_replay_value(arg, "fallback=", &replay->fallback);
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_oa_replay_value(arg, "timeout=", &value)) {
+        n = oa_replay_duration(&value);
+
+        if (n == NGX_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid timeout in \"%V\", expected one of "
+                               "1ms to 10m, like \"20s\"", arg);
+            return NGX_CONF_ERROR;
+        }
+
+        replay->timeout = value;
+        replay->timeout_sec = (n + 999) / 1000;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_oa_replay_value(arg, "status=", &value)) {
+        n = ngx_atoi(value.data, value.len);
+
+        if (n != 200 && n != 204 && n != 307 && n != 409) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid status in \"%V\", expected 200, 204, "
+                               "307 or 409", arg);
+            return NGX_CONF_ERROR;
+        }
+
+        replay->status = n;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_oa_replay_value(arg, "cache=", &value)) {
+        return ngx_oa_replay_cache(cf, replay, &value);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\", expected format=header|json,"
+                       " forward_credentials, prefer, timeout=TIME, "
+                       "fallback=prefer_self|force_self, cache=PATH[,TIME] or "
+                       "status=CODE", arg);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_oa_replay_cache(ngx_conf_t *cf, ngx_oa_replay_conf_t *replay,
+    ngx_str_t *value)
+{
+    u_char      *p, *last;
+    ngx_int_t    ttl;
+    ngx_str_t    time;
+
+    ttl = 60;
+    last = value->data + value->len;
+    p = ngx_strlchr(value->data, last, ',');
+
+    if (p) {
+        time.data = p + 1;
+        time.len = last - time.data;
+        ttl = ngx_parse_time(&time, 1);
+        last = p;
+    }
+
+    replay->cache_path.data = value->data;
+    replay->cache_path.len = last - value->data;
+    replay->cache_ttl = ttl;
+
+    /* "/" first and "*" last, and nothing that ends a header's field */
+
+    for (p = value->data; p < last; p++) {
+        if (*p <= 0x20 || *p >= 0x7f || *p == ';' || *p == '"'
+            || (*p == '*' && p != last - 1))
+        {
+            break;
+        }
+    }
+
+    if (p < last || last - value->data < 2 || value->data[0] != '/'
+        || last[-1] != '*' || ttl == NGX_ERROR || ttl < 10)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid cache \"%V\", expected a path that ends "
+                           "with \"*\" and a time of 10s or more, like "
+                           "\"/static/*,60s\"", value);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_oa_replay_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_oa_router_loc_conf_t *rlcf = conf;
+
+    ngx_str_t  *value;
+
+    if (rlcf->replay_key.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    rlcf->replay_key_per_machine = 0;
+
+    if (cf->args->nelts == 3) {
+        if (ngx_strcmp(value[2].data, "per=machine") == 0) {
+            rlcf->replay_key_per_machine = 1;
+
+        } else if (ngx_strcmp(value[2].data, "per=app") != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", expected per=app or "
+                               "per=machine", &value[2]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (ngx_oa_secret(cf, &value[1], &rlcf->replay_key) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* RFC 9110, 5.6.2 */
+
+static ngx_uint_t
+ngx_oa_is_token(ngx_str_t *name)
+{
+    size_t  i;
+    u_char  c;
+
+    for (i = 0; i < name->len; i++) {
+        c = name->data[i];
+
+        if (c <= 0x20 || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c)) {
+            return 0;
+        }
+    }
+
+    return name->len != 0;
+}
+
+
+char *
+ngx_oa_replay_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_oa_router_loc_conf_t *rlcf = conf;
+
+    ngx_str_t                         *value;
+    ngx_oa_set_header_t               *sh;
+    ngx_http_compile_complex_value_t   ccv;
+
+    value = cf->args->elts;
+
+    if (!ngx_oa_is_token(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is not the name of a header", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (rlcf->set_headers == NGX_CONF_UNSET_PTR) {
+        rlcf->set_headers = ngx_array_create(cf->pool, 4,
+                                             sizeof(ngx_oa_set_header_t));
+        if (rlcf->set_headers == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    sh = ngx_array_push(rlcf->set_headers);
+    if (sh == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    sh->name = value[1];
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &value[2];
+    ccv.complex_value = &sh->value;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_oa_replay_hide_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_oa_router_loc_conf_t *rlcf = conf;
+
+    ngx_str_t  *value, *name;
+
+    value = cf->args->elts;
+
+    if (!ngx_oa_is_token(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is not the name of a header", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (rlcf->hide_headers == NGX_CONF_UNSET_PTR) {
+        rlcf->hide_headers = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+        if (rlcf->hide_headers == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    name = ngx_array_push(rlcf->hide_headers);
+    if (name == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *name = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+/* What goes together and what does not, once all is merged. */
+
+char *
+ngx_oa_replay_check(ngx_conf_t *cf, ngx_oa_router_loc_conf_t *rlcf)
+{
+    ngx_oa_replay_conf_t      *replay;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    replay = rlcf->replay;
+
+    if (replay == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (rlcf->routes == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"oa_replay\" needs an \"oa_router\" in %s:%ui",
+                      cf->conf_file->file.name.data, cf->conf_file->line);
+        return NGX_CONF_ERROR;
+    }
+
+    if (replay->cache_path.len
+        && (rlcf->replay_key.len || replay->timeout.len
+            || replay->fallback.len))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"cache=\" of \"oa_replay\" cannot go with "
+                      "\"oa_replay_key\", \"timeout=\" or \"fallback=\": Fly "
+                      "ignores them on cached replays");
+        return NGX_CONF_ERROR;
+    }
+
+    if (replay->format == NGX_OA_FORMAT_HEADER
+        && (rlcf->set_headers || rlcf->hide_headers))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"oa_replay_set_header\" and \"oa_replay_hide_header\" "
+                      "need \"oa_replay format=json\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if (rlcf->large.len) {
+        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+        if (clcf->client_max_body_size != NGX_CONF_UNSET
+            && clcf->client_max_body_size != 0
+            && clcf->client_max_body_size <= NGX_OA_REPLAY_BODY_MAX)
+        {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"oa_replay_large\" needs a "
+                          "\"client_max_body_size\" of 0 or above 1m");
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* Requests */
+
+
+static ngx_int_t
+ngx_oa_replay_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    ngx_uint_t                 json;
+    oa_replay_t                replay;
+    ngx_oa_router_ctx_t       *ctx;
+    const ngx_oa_problem_t    *problem;
+    ngx_oa_replay_conf_t      *conf;
+    ngx_oa_replay_hints_t      hints;
+    ngx_oa_router_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_oa_router_module);
+    ctx = ngx_http_get_module_ctx(r, ngx_oa_router_module);
+
+    /* an error page may lead here, but not on to the machine */
+
+    if (ctx == NULL || ctx->state != NGX_OA_ROUTE_ADMITTED) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    conf = rlcf->replay;
+
+    ngx_oa_replay_read_hints(r, &hints);
+
+    problem = ngx_oa_replay_caution(r, ctx, rlcf, &hints);
+
+    if (problem == NULL && ngx_oa_replay_too_large(r)) {
+
+        if (rlcf->large.len) {
+            return ngx_http_named_location(r, &rlcf->large);
+        }
+
+        problem = &ngx_oa_problem_too_large;
+    }
+
+    if (problem) {
+        return ngx_oa_problem(r, problem);
+    }
+
+    json = conf->format == NGX_OA_FORMAT_JSON
+           || (conf->format == NGX_OA_FORMAT_DEFAULT
+               && (ctx->authenticated || rlcf->set_headers
+                   || rlcf->hide_headers));
+
+    /* the answer to HEAD has no body: only what needs no transform passes */
+
+    if (json && r->method == NGX_HTTP_HEAD) {
+
+        if (hints.credentials || hints.nforced || rlcf->set_headers
+            || rlcf->hide_headers)
+        {
+            return NGX_HTTP_NOT_ALLOWED;
+        }
+
+        json = 0;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    replay.app = ctx->route.app;
+    replay.machine = ctx->route.machine;
+    replay.timeout = conf->timeout;
+    replay.fallback = conf->fallback;
+    replay.prefer = conf->prefer;
+    ngx_str_null(&replay.state);
+
+    if (rlcf->replay_key.len
+        && ngx_oa_replay_add_state(r, ctx, rlcf, &replay) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_oa_count(NGX_OA_COUNT_REPLAYS);
+
+    r->headers_out.status = conf->status;
+
+    if (ngx_oa_response_header(r, &ngx_oa_h_cache_control, &ngx_oa_no_store)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return json ? ngx_oa_replay_send_json(r, ctx, rlcf, &replay, &hints)
+                : ngx_oa_replay_send_header(r, ctx, rlcf, &replay);
+}
+
+
+static ngx_uint_t
+ngx_oa_replay_too_large(ngx_http_request_t *r)
+{
+    /* of unknown length over HTTP/2 and 3 is chunked as well to nginx */
+
+    return r->headers_in.chunked
+           || r->headers_in.content_length_n > NGX_OA_REPLAY_BODY_MAX;
+}
+
+
+static void
+ngx_oa_replay_read_hints(ngx_http_request_t *r, ngx_oa_replay_hints_t *hints)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    ngx_memzero(hints, sizeof(ngx_oa_replay_hints_t));
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        switch (h[i].lowcase_key[0]) {
+
+        case 'a':
+        case 'c':
+            if ((h[i].key.len == 13
+                 && ngx_memcmp(h[i].lowcase_key, "authorization", 13) == 0)
+                || (h[i].key.len == 6
+                    && ngx_memcmp(h[i].lowcase_key, "cookie", 6) == 0))
+            {
+                hints->credentials = 1;
+            }
+
+            break;
+
+        case 'f':
+            if (ngx_oa_replay_is_forced(&h[i])) {
+                hints->nforced++;
+
+            } else if (h[i].key.len == 14
+                       && ngx_memcmp(h[i].lowcase_key, "fly-replay-src", 14)
+                          == 0)
+            {
+                hints->src = &h[i].value;
+
+            } else if (h[i].key.len == 17
+                       && ngx_memcmp(h[i].lowcase_key, "fly-replay-failed", 17)
+                          == 0)
+            {
+                hints->failed = 1;
+
+            } else if (h[i].key.len == 34
+                       && ngx_memcmp(h[i].lowcase_key,
+                                     "fly-preferred-instance-unavailable", 34)
+                          == 0)
+            {
+                hints->unavailable = &h[i].value;
+            }
+
+            break;
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_oa_replay_is_forced(ngx_table_elt_t *h)
+{
+    return (h->key.len > 10
+            && ngx_memcmp(h->lowcase_key, "fly-force-", 10) == 0)
+           || (h->key.len > 11
+               && ngx_memcmp(h->lowcase_key, "fly-prefer-", 11) == 0);
+}
+
+
+/*
+ * What the request says of earlier replays may come from anybody: it can end
+ * the request, and do nothing else.
+ */
+
+static const ngx_oa_problem_t *
+ngx_oa_replay_caution(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
+    ngx_oa_router_loc_conf_t *rlcf, ngx_oa_replay_hints_t *hints)
+{
+    if (hints->failed
+        || (hints->unavailable
+            && hints->unavailable->len == ctx->route.machine.len
+            && ngx_memcmp(hints->unavailable->data, ctx->route.machine.data,
+                          ctx->route.machine.len)
+               == 0))
+    {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "replay of \"%V\" to machine \"%V\" failed",
+                      &ctx->label, &ctx->route.machine);
+        ngx_oa_count(NGX_OA_COUNT_REPLAY_FAILED);
+
+        return &ngx_oa_problem_failed;
+    }
+
+    if (hints->src && ngx_oa_replay_is_ours(r, ctx, rlcf, hints->src)) {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "replay of \"%V\" to machine \"%V\" came back",
+                      &ctx->label, &ctx->route.machine);
+        ngx_oa_count(NGX_OA_COUNT_REPLAY_LOOPS);
+
+        return &ngx_oa_problem_loop;
+    }
+
+    return NULL;
+}
+
+
+/* From this machine, or with a state that another router has signed. */
+
+static ngx_uint_t
+ngx_oa_replay_is_ours(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
+    ngx_oa_router_loc_conf_t *rlcf, ngx_str_t *value)
+{
+    u_char                      key[OA_REPLAY_KEY_LEN];
+    u_char                      buf[OA_REPLAY_SUB_MAX];
+    ngx_int_t                   rc;
+    ngx_str_t                   sub, *id;
+    const char                 *why;
+    oa_replay_src_t             src;
+    ngx_oa_router_main_conf_t  *rmcf;
+
+    if (oa_replay_src_parse(value, &src) != NGX_OK) {
+        return 0;
+    }
+
+    rmcf = ngx_http_get_module_main_conf(r, ngx_oa_router_module);
+    id = &rmcf->fly->machine_id;
+
+    if (id->len
+        && src.instance.len == id->len
+        && ngx_memcmp(src.instance.data, id->data, id->len) == 0)
+    {
+        return 1;
+    }
+
+    if (src.state.len == 0 || rlcf->replay_key.len == 0
+        || ngx_oa_replay_derive_key(ctx, rlcf, key) != NGX_OK)
+    {
+        return 0;
+    }
+
+    rc = oa_replay_state_verify(&src.state, key, ngx_time(),
+                                &ctx->route.machine, buf, &sub, &why);
+
+    OPENSSL_cleanse(key, sizeof(key));
+
+    return rc == NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_oa_replay_derive_key(ngx_oa_router_ctx_t *ctx,
+    ngx_oa_router_loc_conf_t *rlcf, u_char *key)
+{
+    ngx_str_t  machine;
+
+    ngx_str_null(&machine);
+
+    if (rlcf->replay_key_per_machine) {
+        machine = ctx->route.machine;
+    }
+
+    return oa_replay_derive(&rlcf->replay_key, &ctx->route.app, &machine, key);
+}
+
+
+static ngx_int_t
+ngx_oa_replay_add_state(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
+    ngx_oa_router_loc_conf_t *rlcf, oa_replay_t *replay)
+{
+    u_char     key[OA_REPLAY_KEY_LEN];
+    time_t     exp;
+    ngx_int_t  rc;
+    ngx_str_t  target;
+
+    replay->state.data = ngx_pnalloc(r->pool, OA_REPLAY_STATE_MAX);
+    if (replay->state.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_null(&target);
+
+    if (!replay->prefer) {
+        target = replay->machine;
+    }
+
+    exp = ngx_time() + NGX_OA_REPLAY_STATE_TTL + rlcf->replay->timeout_sec;
+
+    rc = ngx_oa_replay_derive_key(ctx, rlcf, key);
+
+    if (rc == NGX_OK) {
+        rc = oa_replay_state(replay->state.data, &replay->state.len, key, exp,
+                             &ctx->identity.sub, &target);
+    }
+
+    OPENSSL_cleanse(key, sizeof(key));
+
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "the state of a replay to machine \"%V\" could not be "
+                      "signed", &replay->machine);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_oa_replay_send_header(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
+    ngx_oa_router_loc_conf_t *rlcf, oa_replay_t *replay)
+{
+    ngx_str_t  value, ttl;
+
+    value.data = ngx_pnalloc(r->pool, oa_replay_header_size(replay));
+    if (value.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    value.len = oa_replay_header(value.data, replay) - value.data;
+
+    if (ngx_oa_response_header(r, &ngx_oa_h_replay, &value) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rlcf->replay->cache_path.len) {
+
+        ttl.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+        if (ttl.data == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ttl.len = ngx_sprintf(ttl.data, "%ui", rlcf->replay->cache_ttl)
+                  - ttl.data;
+
+        if (ngx_oa_replay_cache_prefix(r, ctx, rlcf, &value) != NGX_OK
+            || ngx_oa_response_header(r, &ngx_oa_h_cache, &value) != NGX_OK
+            || ngx_oa_response_header(r, &ngx_oa_h_cache_ttl, &ttl) != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    r->headers_out.content_length_n = 0;
+    r->header_only = 1;
+
+    return ngx_http_send_header(r);
+}
+
+
+static ngx_int_t
+ngx_oa_replay_send_json(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
+    ngx_oa_router_loc_conf_t *rlcf, oa_replay_t *replay,
+    ngx_oa_replay_hints_t *hints)
+{
+    ngx_int_t          rc;
+    ngx_buf_t         *b;
+    ngx_chain_t        out;
+    oa_replay_json_t   json;
+
+    ngx_memzero(&json, sizeof(oa_replay_json_t));
+
+    json.replay = *replay;
+
+    rc = ngx_oa_replay_set_headers(r, rlcf, &json);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_oa_replay_delete_headers(r, rlcf, hints, &json) != NGX_OK
+        || ngx_oa_replay_path(r, &json) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rlcf->replay->cache_path.len) {
+        json.cache_ttl = rlcf->replay->cache_ttl;
+
+        if (ngx_oa_replay_cache_prefix(r, ctx, rlcf, &json.cache_prefix)
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    b = ngx_create_temp_buf(r->pool, oa_replay_json_size(&json));
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->last = oa_replay_json(b->last, &json);
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    ngx_str_set(&r->headers_out.content_type,
+                "application/vnd.fly.replay+json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_length_n = b->last - b->pos;
+
+    rc = ngx_http_send_header(r);
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+static ngx_int_t
+ngx_oa_replay_set_headers(ngx_http_request_t *r,
+    ngx_oa_router_loc_conf_t *rlcf, oa_replay_json_t *json)
+{
+    size_t                k;
+    ngx_uint_t            i;
+    ngx_keyval_t         *kv;
+    ngx_oa_set_header_t  *sh;
+
+    if (rlcf->set_headers == NULL) {
+        return NGX_OK;
+    }
+
+    kv = ngx_palloc(r->pool, rlcf->set_headers->nelts * sizeof(ngx_keyval_t));
+    if (kv == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    json->set_headers = kv;
+    sh = rlcf->set_headers->elts;
+
+    for (i = 0; i < rlcf->set_headers->nelts; i++) {
+
+        if (ngx_http_complex_value(r, &sh[i].value, &kv->value) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        for (k = 0; k < kv->value.len; k++) {
+            if ((kv->value.data[k] < 0x20 && kv->value.data[k] != '\t')
+                || kv->value.data[k] == 0x7f)
+            {
+                ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                              "the value of \"oa_replay_set_header %V\" has "
+                              "a control character", &sh[i].name);
+                return NGX_HTTP_BAD_REQUEST;
+            }
+        }
+
+        /* as everywhere in nginx, a header with an empty value is not sent */
+
+        if (kv->value.len) {
+            kv->key = sh[i].name;
+            kv++;
+            json->nset++;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_oa_replay_delete_headers(ngx_http_request_t *r,
+    ngx_oa_router_loc_conf_t *rlcf, ngx_oa_replay_hints_t *hints,
+    oa_replay_json_t *json)
+{
+    ngx_str_t         *deletes, *hide, name;
+    ngx_uint_t         i, n;
+    const ngx_str_t   *forced;
+    ngx_list_part_t   *part;
+    ngx_table_elt_t   *h;
+
+    n = NGX_OA_REPLAY_DELETES + hints->nforced;
+
+    if (rlcf->hide_headers) {
+        n += rlcf->hide_headers->nelts;
+    }
+
+    deletes = ngx_palloc(r->pool, n * sizeof(ngx_str_t));
+    if (deletes == NULL) {
+        return NGX_ERROR;
+    }
+
+    json->delete_headers = deletes;
+
+    if (!rlcf->replay->forward_credentials) {
+        ngx_oa_replay_delete(json, deletes, &ngx_oa_authorization);
+    }
+
+    for (forced = ngx_oa_forced_headers; forced->len; forced++) {
+        ngx_oa_replay_delete(json, deletes, forced);
+    }
+
+    if (rlcf->hide_headers) {
+        hide = rlcf->hide_headers->elts;
+
+        for (i = 0; i < rlcf->hide_headers->nelts; i++) {
+            ngx_oa_replay_delete(json, deletes, &hide[i]);
+        }
+    }
+
+    if (hints->nforced == 0) {
+        return NGX_OK;
+    }
+
+    /* those that nobody has heard of yet, too */
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (ngx_oa_replay_is_forced(&h[i])) {
+            name.len = h[i].key.len;
+            name.data = h[i].lowcase_key;
+            ngx_oa_replay_delete(json, deletes, &name);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* Not what is set anyway, since who deletes last would win; and once. */
+
+static void
+ngx_oa_replay_delete(oa_replay_json_t *json, ngx_str_t *deletes,
+    const ngx_str_t *name)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < json->nset; i++) {
+        if (json->set_headers[i].key.len == name->len
+            && ngx_strncasecmp(json->set_headers[i].key.data, name->data,
+                               name->len)
+               == 0)
+        {
+            return;
+        }
+    }
+
+    for (i = 0; i < json->ndelete; i++) {
+        if (deletes[i].len == name->len
+            && ngx_strncasecmp(deletes[i].data, name->data, name->len) == 0)
+        {
+            return;
+        }
+    }
+
+    deletes[json->ndelete++] = *name;
+}
+
+
+/* The path is only told when a token must come out of it. */
+
+static ngx_int_t
+ngx_oa_replay_path(ngx_http_request_t *r, oa_replay_json_t *json)
+{
+    u_char     *p, *last, *mark;
+    ngx_str_t   args;
+
+    last = r->unparsed_uri.data + r->unparsed_uri.len;
+    mark = ngx_strlchr(r->unparsed_uri.data, last, '?');
+
+    if (mark == NULL) {
+        return NGX_OK;
+    }
+
+    args.data = mark + 1;
+    args.len = last - args.data;
+
+    p = ngx_pnalloc(r->pool, r->unparsed_uri.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    json->path.data = p;
+    p = ngx_cpymem(p, r->unparsed_uri.data, args.data - r->unparsed_uri.data);
+
+    last = oa_args_without_token(p, &args);
+
+    if ((size_t) (last - p) == args.len) {
+        ngx_str_null(&json->path);
+        return NGX_OK;
+    }
+
+    if (last == p) {
+        last--;
+    }
+
+    json->path.len = last - json->path.data;
+
+    return NGX_OK;
+}
+
+
+/* Without its host one user's cached replay would be every user's. */
+
+static ngx_int_t
+ngx_oa_replay_cache_prefix(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
+    ngx_oa_router_loc_conf_t *rlcf, ngx_str_t *prefix)
+{
+    prefix->data = ngx_pnalloc(r->pool, ctx->label.len + 1
+                                        + ctx->routes->domain.len
+                                        + rlcf->replay->cache_path.len);
+    if (prefix->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    prefix->len = ngx_sprintf(prefix->data, "%V.%V%V", &ctx->label,
+                              &ctx->routes->domain, &rlcf->replay->cache_path)
+                  - prefix->data;
+
+    return NGX_OK;
+}

@@ -1,0 +1,554 @@
+
+/*
+ * The one place that decides: host, existence and access together, status.
+ *
+ * It runs before the content phase, where "satisfy any" and the order of
+ * access modules have no say.
+ */
+
+
+#include "ngx_oa_router.h"
+
+
+/* Routes may still be on their way from the snapshot for so long. */
+#define NGX_OA_FIRST_ROUTES   10000  /* ms */
+#define NGX_OA_FIRST_LOOK     20
+
+#define NGX_OA_ASK_TIMES      3
+
+
+static void ngx_oa_router_cleanup(void *data);
+static ngx_int_t ngx_oa_router_find(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx);
+static ngx_int_t ngx_oa_router_unavailable(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx);
+static void ngx_oa_router_wait(ngx_http_request_t *r);
+static void ngx_oa_router_landed(ngx_oa_flight_t *flight, ngx_int_t rc);
+static void ngx_oa_router_timer(ngx_event_t *ev);
+static void ngx_oa_router_resume(ngx_http_request_t *r);
+static ngx_uint_t ngx_oa_router_look(ngx_oa_router_ctx_t *ctx);
+static ngx_int_t ngx_oa_router_admit(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
+    const ngx_oa_problem_t **problem);
+static ngx_uint_t ngx_oa_router_may(ngx_oa_router_ctx_t *ctx,
+    ngx_oa_router_loc_conf_t *rlcf);
+static const ngx_oa_problem_t *ngx_oa_router_status(ngx_oa_router_ctx_t *ctx);
+static ngx_int_t ngx_oa_router_refuse(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx, const ngx_oa_problem_t *problem);
+
+
+static const ngx_oa_problem_t  ngx_oa_problem_not_found = {
+    404, ngx_string("route_not_found"),
+    ngx_string("There is no agent at this address."), 0
+};
+
+static const ngx_oa_problem_t  ngx_oa_problem_login = {
+    401, ngx_string("login_required"),
+    ngx_string("Log in to reach this agent."), 0
+};
+
+static const ngx_oa_problem_t  ngx_oa_problem_unavailable = {
+    503, ngx_string("routes_unavailable"),
+    ngx_string("It cannot be found out now whether there is an agent at this "
+               "address. Try again in a moment."), 2
+};
+
+static const ngx_oa_problem_t  ngx_oa_problem_disabled = {
+    402, ngx_string("disabled"),
+    ngx_string("This agent is disabled."), 0
+};
+
+static const ngx_oa_problem_t  ngx_oa_problem_provisioning = {
+    503, ngx_string("provisioning"),
+    ngx_string("This agent's machine is being made."), 5
+};
+
+static const ngx_oa_problem_t  ngx_oa_problem_provision_failed = {
+    503, ngx_string("provision_failed"),
+    ngx_string("This agent's machine could not be made."), 30
+};
+
+
+/*
+ * An internal redirect clears the contexts of all modules, but what was
+ * decided on a request must outlive it: the pool keeps it too.
+ */
+
+ngx_oa_router_ctx_t *
+ngx_oa_router_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t   *cln;
+    ngx_oa_router_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_oa_router_module);
+
+    if (ctx) {
+        return ctx;
+    }
+
+    if (r->internal || r->filter_finalize) {
+
+        for (cln = r->pool->cleanup; cln; cln = cln->next) {
+            ctx = cln->data;
+
+            if (cln->handler == ngx_oa_router_cleanup && ctx->request == r) {
+                ngx_http_set_ctx(r, ctx, ngx_oa_router_module);
+                return ctx;
+            }
+        }
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_oa_router_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    cln->handler = ngx_oa_router_cleanup;
+
+    ngx_memzero(ctx, offsetof(ngx_oa_router_ctx_t, label_buf));
+    ctx->request = r;
+
+    ngx_http_set_ctx(r, ctx, ngx_oa_router_module);
+
+    return ctx;
+}
+
+
+static void
+ngx_oa_router_cleanup(void *data)
+{
+    ngx_oa_router_ctx_t *ctx = data;
+
+    if (ctx->state == NGX_OA_ROUTE_ASKING) {
+        ngx_oa_flight_leave(&ctx->flight);
+    }
+
+    if (ctx->timer.timer_set) {
+        ngx_del_timer(&ctx->timer);
+    }
+}
+
+
+ngx_oa_router_ctx_t *
+ngx_oa_router_peek(ngx_http_request_t *r)
+{
+    ngx_oa_router_ctx_t       *ctx;
+    ngx_oa_router_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_oa_router_module);
+
+    if (rlcf->routes == NULL) {
+        return NULL;
+    }
+
+    ctx = ngx_oa_router_ctx(r);
+    if (ctx == NULL || ctx->routes == rlcf->routes) {
+        return ctx;
+    }
+
+    /* bound for the first time, or to other routes than before */
+
+    ctx->routes = rlcf->routes;
+    ctx->found = 0;
+    ctx->cache = NGX_OA_CACHE_NONE;
+
+    if (oa_host_label(&r->headers_in.server, &rlcf->routes->domain,
+                      ctx->label_buf, &ctx->label)
+        != NGX_OK)
+    {
+        ctx->label.len = 0;
+        return ctx;
+    }
+
+    ctx->hash = oa_table_hash(rlcf->routes->id, ctx->label.data,
+                              ctx->label.len);
+
+    (void) ngx_oa_router_look(ctx);
+
+    return ctx;
+}
+
+
+/* Is something known of the label, be it that there is no route? */
+
+static ngx_uint_t
+ngx_oa_router_look(ngx_oa_router_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_oa_routes_get(ctx->routes, ctx->hash, &ctx->label, &ctx->copy);
+
+    if (rc != NGX_OK) {
+        return 0;
+    }
+
+    if (ctx->copy.negative) {
+        return 1;
+    }
+
+    oa_route_unpack(&ctx->copy.head, ctx->copy.packed, NULL, &ctx->route);
+    ctx->found = 1;
+
+    switch (ctx->routes->info->state) {
+
+    case OA_TABLE_SNAPSHOT:
+        ctx->cache = NGX_OA_CACHE_SNAPSHOT;
+        break;
+
+    case OA_TABLE_STALE:
+        ctx->cache = NGX_OA_CACHE_STALE;
+        break;
+
+    default:
+        ctx->cache = ctx->asked ? NGX_OA_CACHE_MISS : NGX_OA_CACHE_HIT;
+        break;
+    }
+
+    return 1;
+}
+
+
+ngx_int_t
+ngx_oa_router_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    const ngx_oa_problem_t    *problem;
+    ngx_oa_router_ctx_t       *ctx;
+    ngx_oa_router_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_oa_router_module);
+
+    if (rlcf->routes == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_oa_router_peek(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* an error page of a request that was refused: it learns no target */
+
+    if (ctx->state == NGX_OA_ROUTE_REFUSED && r->internal) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_oa_router_find(r, ctx);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_oa_router_admit(r, ctx, rlcf, &problem);
+
+        if (rc == NGX_OK) {
+            ctx->state = NGX_OA_ROUTE_ADMITTED;
+            ngx_oa_count(NGX_OA_COUNT_ROUTE_HITS);
+            return NGX_DECLINED;
+        }
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+
+    } else {
+        problem = &ngx_oa_problem_unavailable;
+    }
+
+    return ngx_oa_router_refuse(r, ctx, problem);
+}
+
+
+/*
+ * NGX_OK: it is known whether there is a route.  NGX_AGAIN: it was asked.
+ * NGX_DECLINED: it cannot be known now.
+ */
+
+static ngx_int_t
+ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
+{
+    ngx_oa_routes_t  *routes;
+
+    routes = ctx->routes;
+
+    if (ctx->label.len == 0) {
+        return NGX_OK;
+    }
+
+    switch (ctx->state) {
+
+    case NGX_OA_ROUTE_ASKING:
+    case NGX_OA_ROUTE_WAITING:
+        return NGX_AGAIN;
+
+    case NGX_OA_ROUTE_LANDED:
+
+        if (ctx->found || ngx_oa_router_look(ctx)) {
+            return NGX_OK;
+        }
+
+        if (ctx->rc == NGX_OK || ctx->rc == NGX_ABORT) {
+            break;
+        }
+
+        return ngx_oa_router_unavailable(r, ctx);
+
+    default:
+
+        if (ctx->found || ngx_oa_router_look(ctx)) {
+            return NGX_OK;
+        }
+
+        if (routes->source == NGX_OA_SOURCE_FILE) {
+
+            /* the file is all there is, once it has been read */
+
+            return routes->info->state < OA_TABLE_LIVE ? NGX_DECLINED
+                                                       : NGX_OK;
+        }
+
+        ngx_oa_count(NGX_OA_COUNT_ROUTE_MISSES);
+        break;
+    }
+
+    if (ctx->asked++ == NGX_OA_ASK_TIMES) {
+        return NGX_DECLINED;
+    }
+
+    ctx->flight.key = ctx->hash;
+    ctx->flight.timeout = 5000;
+    ctx->flight.landed = ngx_oa_router_landed;
+    ctx->flight.data = r;
+
+    if (ngx_oa_routes_ask(routes, &ctx->label, &ctx->flight) != NGX_OK) {
+        return ngx_oa_router_unavailable(r, ctx);
+    }
+
+    ctx->state = NGX_OA_ROUTE_ASKING;
+    ngx_oa_router_wait(r);
+
+    return NGX_AGAIN;
+}
+
+
+/* The database does not answer: while the first routes come, look again. */
+
+static ngx_int_t
+ngx_oa_router_unavailable(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
+{
+    if (ctx->routes->info->state != OA_TABLE_INIT) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx->started == 0) {
+        ctx->started = ngx_current_msec;
+
+    } else if (ngx_current_msec - ctx->started > NGX_OA_FIRST_ROUTES) {
+        return NGX_DECLINED;
+    }
+
+    ctx->timer.handler = ngx_oa_router_timer;
+    ctx->timer.data = r;
+    ctx->timer.log = r->connection->log;
+
+    ngx_add_timer(&ctx->timer, NGX_OA_FIRST_LOOK);
+
+    ctx->state = NGX_OA_ROUTE_WAITING;
+    ngx_oa_router_wait(r);
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_oa_router_wait(ngx_http_request_t *r)
+{
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+}
+
+
+static void
+ngx_oa_router_landed(ngx_oa_flight_t *flight, ngx_int_t rc)
+{
+    ngx_http_request_t   *r = flight->data;
+    ngx_oa_router_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_oa_router_module);
+
+    ctx->rc = rc;
+
+    ngx_oa_router_resume(r);
+}
+
+
+static void
+ngx_oa_router_timer(ngx_event_t *ev)
+{
+    ngx_oa_router_resume(ev->data);
+}
+
+
+static void
+ngx_oa_router_resume(ngx_http_request_t *r)
+{
+    ngx_connection_t     *c;
+    ngx_oa_router_ctx_t  *ctx;
+
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_oa_router_module);
+
+    ctx->state = NGX_OA_ROUTE_LANDED;
+
+    ngx_http_set_log_request(c->log, r);
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_core_run_phases;
+
+    ngx_http_core_run_phases(r);
+    ngx_http_run_posted_requests(c);
+}
+
+
+/*
+ * Existence and access together: who may not reach a route gets the same
+ * answer as if there were none.  NGX_OK, NGX_DECLINED with a problem, or what
+ * the hook of authentication said.
+ */
+
+static ngx_int_t
+ngx_oa_router_admit(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
+    ngx_oa_router_loc_conf_t *rlcf, const ngx_oa_problem_t **problem)
+{
+    ngx_int_t  rc;
+
+    if (ctx->label.len == 0) {
+        *problem = &ngx_oa_problem_not_found;
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_oa_identify ? ngx_oa_identify(r, &ctx->identity) : NGX_DECLINED;
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx->authenticated = (rc == NGX_OK);
+
+    if (ctx->found && ngx_oa_router_may(ctx, rlcf)) {
+        *problem = ngx_oa_router_status(ctx);
+        return *problem ? NGX_DECLINED : NGX_OK;
+    }
+
+    *problem = &ngx_oa_problem_not_found;
+
+    if (ctx->authenticated && ctx->identity.issuer.len == 0) {
+        *problem = &ngx_oa_problem_login;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_oa_router_may(ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf)
+{
+    u_char      text[3 * 36];
+    oa_route_t  route;
+    ngx_str_t  *users;
+    ngx_uint_t  access;
+
+    access = rlcf->access;
+
+    if (access == NGX_OA_ACCESS_ROUTE) {
+        switch (ctx->route.access) {
+
+        case OA_ACCESS_PUBLIC:
+            access = NGX_OA_ACCESS_PUBLIC;
+            break;
+
+        case OA_ACCESS_AUTHENTICATED:
+            access = NGX_OA_ACCESS_AUTHENTICATED;
+            break;
+
+        default:
+            access = NGX_OA_ACCESS_OWNER;
+            break;
+        }
+    }
+
+    if (access == NGX_OA_ACCESS_PUBLIC) {
+        return 1;
+    }
+
+    if (!ctx->authenticated || ctx->identity.issuer.len == 0) {
+        return 0;
+    }
+
+    if (access == NGX_OA_ACCESS_AUTHENTICATED) {
+        return 1;
+    }
+
+    users = &ctx->routes->users;
+
+    if (users->len
+        && (users->len != ctx->identity.issuer.len
+            || ngx_memcmp(users->data, ctx->identity.issuer.data, users->len)
+               != 0))
+    {
+        return 0;
+    }
+
+    oa_route_unpack(&ctx->copy.head, ctx->copy.packed, text, &route);
+
+    return route.user_id.len
+           && route.user_id.len == ctx->identity.sub.len
+           && ngx_memcmp(route.user_id.data, ctx->identity.sub.data,
+                         route.user_id.len)
+              == 0;
+}
+
+
+static const ngx_oa_problem_t *
+ngx_oa_router_status(ngx_oa_router_ctx_t *ctx)
+{
+    switch (ctx->route.status) {
+
+    case OA_ROUTE_RUNNING:
+    case OA_ROUTE_STOPPED:
+    case OA_ROUTE_SUSPENDED:
+
+        if (ctx->route.app.len && ctx->route.machine.len) {
+            return NULL;
+        }
+
+        /* fall through */
+
+    case OA_ROUTE_PROVISIONING:
+        return &ngx_oa_problem_provisioning;
+
+    case OA_ROUTE_DISABLED:
+        return &ngx_oa_problem_disabled;
+
+    default:
+        return &ngx_oa_problem_provision_failed;
+    }
+}
+
+
+static ngx_int_t
+ngx_oa_router_refuse(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
+    const ngx_oa_problem_t *problem)
+{
+    ctx->state = NGX_OA_ROUTE_REFUSED;
+
+    if (problem->status == NGX_HTTP_NOT_FOUND) {
+        ngx_oa_count(NGX_OA_COUNT_ROUTE_UNKNOWN);
+    }
+
+    ngx_http_finalize_request(r, ngx_oa_problem(r, problem));
+
+    return NGX_DONE;
+}

@@ -1,0 +1,947 @@
+
+/*
+ * The route table: readers without a lock, one writer at a time.
+ */
+
+
+#include "oa_table.h"
+#include "oa_host.h"
+
+
+/*
+ * An entry of the index: a bit that it is there, seven bits of the hash, and
+ * the number of the record's first slot.
+ */
+#define OA_ENTRY_SET        0x80000000u
+#define OA_ENTRY_SLOT       0x00ffffffu
+#define OA_ENTRY_TAG(hash)  ((uint32_t) ((hash) >> 57) << 24)
+
+#define OA_PAGE_SLOTS       (OA_TABLE_PAGE / OA_TABLE_SLOT)
+
+/* So many pages can be named by 24 bits of slot number. */
+#define OA_MAX_PAGES        ((OA_ENTRY_SLOT + 1) / OA_PAGE_SLOTS)
+
+#define OA_READ_TRIES       256
+
+/* Marking a route as used at every read would make its line travel. */
+#define OA_USED_GRAIN       1000
+
+
+typedef enum {
+    OA_RECORD_FREE = 0,
+    OA_RECORD_ROUTE,
+    OA_RECORD_NEGATIVE
+} oa_record_kind_e;
+
+
+typedef struct {
+    uint32_t             seq;
+    uint32_t             used;        /* ms; of a negative: when learnt */
+    oa_route_head_t      head;
+    uint8_t              id_kind;     /* table << 4 | kind */
+    uint8_t              gen;
+    u_char               packed[OA_TABLE_SLOT - 26];
+} oa_record_t;
+
+/* A reader may mark a record as used when it is free already: not there. */
+#define oa_record_next(r)   (*(uint32_t *) ((u_char *) (r) + OA_RECORD_NEXT))
+#define OA_RECORD_NEXT      32
+
+#define oa_record_kind(r)   ((r)->id_kind & 0x0f)
+#define oa_record_id(r)     ((ngx_uint_t) (r)->id_kind >> 4)
+
+#define OA_RECORD_HEAD      offsetof(oa_record_t, packed)
+
+
+/* Records come in three sizes, a page holds one. */
+#define OA_CLASSES          3
+
+static const ngx_uint_t  oa_class_slots[OA_CLASSES] = { 1, 2, 8 };
+
+
+struct oa_table_shm_s {
+    uint32_t             seq;         /* odd while entries move */
+    uint32_t             mask;
+    uint32_t             hand;        /* page where to look for old ones */
+    uint32_t             free[OA_CLASSES];  /* slot + 1 */
+    uint32_t             npages[OA_CLASSES];
+
+    uint32_t             negative;    /* next place in the ring */
+    uint32_t             negatives[OA_TABLE_NEGATIVES];
+
+    oa_table_info_t      tables[OA_TABLES];
+
+    uint32_t             class_of;    /* where it begins, from shm */
+    uint32_t             index[];
+};
+
+
+static uint32_t oa_table_index_size(ngx_uint_t npages);
+static uint32_t *oa_table_find(oa_table_t *t, ngx_uint_t id, uint64_t hash,
+    const ngx_str_t *label);
+static oa_record_t *oa_table_alloc(oa_table_t *t, size_t size, uint32_t now,
+    uint32_t *slot);
+static ngx_int_t oa_table_add_page(oa_table_t *t, ngx_uint_t class);
+static ngx_int_t oa_table_evict(oa_table_t *t, ngx_uint_t class, uint32_t now);
+static ngx_int_t oa_table_reclaim(oa_table_t *t, ngx_uint_t class);
+static void oa_table_page_to_class(oa_table_t *t, ngx_uint_t page,
+    ngx_uint_t class);
+static void oa_table_remove(oa_table_t *t, oa_record_t *r);
+static void oa_table_free(oa_table_t *t, oa_record_t *r);
+static ngx_int_t oa_table_store(oa_table_t *t, ngx_uint_t id,
+    oa_record_kind_e kind, const oa_route_t *route, uint8_t gen, uint32_t now);
+static void oa_table_repair_record(oa_table_t *t, oa_record_t *r);
+
+
+/* Sequence numbers: only their writer moves them, only with the lock held. */
+
+static ngx_inline void
+oa_seq_open(uint32_t *seq)
+{
+    __atomic_store_n(seq, *seq | 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+
+static ngx_inline void
+oa_seq_close(uint32_t *seq)
+{
+    __atomic_store_n(seq, (*seq | 1) + 1, __ATOMIC_RELEASE);
+}
+
+
+size_t
+oa_table_size(ngx_uint_t npages)
+{
+    return sizeof(oa_table_shm_t)
+           + oa_table_index_size(npages) * sizeof(uint32_t)
+           + npages;
+}
+
+
+/* Even with nothing but short records the index stays below 5/6. */
+
+static uint32_t
+oa_table_index_size(ngx_uint_t npages)
+{
+    uint32_t    size;
+    ngx_uint_t  slots;
+
+    slots = ngx_min(npages, OA_MAX_PAGES) * OA_PAGE_SLOTS;
+
+    for (size = 1024; size < slots + slots / 5; size *= 2) { /* void */ }
+
+    return size;
+}
+
+
+void
+oa_table_create(oa_table_t *t, void *part)
+{
+    uint32_t         size;
+    oa_table_shm_t  *shm;
+
+    size = oa_table_index_size(t->npages);
+
+    shm = part;
+    shm->mask = size - 1;
+    shm->class_of = offsetof(oa_table_shm_t, index) + size * sizeof(uint32_t);
+
+    t->shm = shm;
+}
+
+
+oa_table_info_t *
+oa_table_info(oa_table_t *t, const ngx_str_t *name, ngx_uint_t *id)
+{
+    ngx_uint_t        i;
+    oa_table_info_t  *info;
+
+    for (i = 0; i < OA_TABLES; i++) {
+        info = &t->shm->tables[i];
+
+        if (info->name[0] == '\0') {
+            ngx_memcpy(info->name, name->data, name->len);
+            info->name[name->len] = '\0';
+            *id = i;
+            return info;
+        }
+
+        if (ngx_strncmp(info->name, name->data, name->len) == 0
+            && info->name[name->len] == '\0')
+        {
+            *id = i;
+            return info;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_inline oa_record_t *
+oa_table_record(oa_table_t *t, uint32_t entry)
+{
+    return (oa_record_t *)
+               (t->pages + (size_t) (entry & OA_ENTRY_SLOT) * OA_TABLE_SLOT);
+}
+
+
+static ngx_inline uint32_t
+oa_table_slot(oa_table_t *t, const oa_record_t *r)
+{
+    return (uint32_t) (((const u_char *) r - t->pages) / OA_TABLE_SLOT);
+}
+
+
+/* The size of a page's records: 0 where it is not ours, or class + 1. */
+
+static ngx_inline u_char *
+oa_table_class_of(oa_table_t *t, ngx_uint_t page)
+{
+    return (u_char *) t->shm + t->shm->class_of + page;
+}
+
+
+static ngx_inline ngx_uint_t
+oa_record_is(const oa_record_t *r, ngx_uint_t id, const ngx_str_t *label)
+{
+    return oa_record_id(r) == id
+           && r->head.label_len == label->len
+           && ngx_memcmp(r->packed, label->data, label->len) == 0;
+}
+
+
+void
+oa_table_prefetch(oa_table_t *t, uint64_t hash)
+{
+    __builtin_prefetch(&t->shm->index[hash & t->shm->mask]);
+}
+
+
+ngx_int_t
+oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
+    const ngx_str_t *label, uint32_t now, uint32_t negative_ttl,
+    oa_table_copy_t *copy)
+{
+    size_t           size;
+    uint32_t         i, entry, tag, seq, moves, used;
+    ngx_uint_t       tries, kind;
+    oa_record_t     *r;
+    oa_table_shm_t  *shm;
+
+    shm = t->shm;
+    tag = OA_ENTRY_SET | OA_ENTRY_TAG(hash);
+
+    for (tries = 0; tries < OA_READ_TRIES; tries++) {
+
+        moves = __atomic_load_n(&shm->seq, __ATOMIC_ACQUIRE);
+
+        for (i = hash & shm->mask; /* void */ ; i = (i + 1) & shm->mask) {
+
+            entry = __atomic_load_n(&shm->index[i], __ATOMIC_ACQUIRE);
+
+            if (entry == 0) {
+                break;
+            }
+
+            if ((entry & ~OA_ENTRY_SLOT) != tag) {
+                continue;
+            }
+
+            r = oa_table_record(t, entry);
+            seq = __atomic_load_n(&r->seq, __ATOMIC_ACQUIRE);
+
+            /* an entry never names a free record: it was replaced */
+
+            if (seq & 1) {
+                break;
+            }
+
+            if (!oa_record_is(r, id, label)) {
+
+                if (__atomic_load_n(&shm->index[i], __ATOMIC_ACQUIRE) == entry)
+                {
+                    continue;
+                }
+
+                break;
+            }
+
+            kind = oa_record_kind(r);
+            used = r->used;
+            copy->head = r->head;
+            size = oa_route_packed_size(&copy->head);
+
+            /* what was read while it changed may be any number */
+
+            if (size > OA_ROUTE_PACKED_MAX
+                || size > (size_t) (t->pages + t->npages * OA_TABLE_PAGE
+                                    - r->packed))
+            {
+                break;
+            }
+
+            ngx_memcpy(copy->packed, r->packed, size);
+
+            __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+            if (__atomic_load_n(&r->seq, __ATOMIC_RELAXED) != seq) {
+                break;
+            }
+
+            if (kind == OA_RECORD_NEGATIVE) {
+                copy->negative = 1;
+                return (now - used < negative_ttl) ? NGX_OK : NGX_DECLINED;
+            }
+
+            if (now - used > OA_USED_GRAIN) {
+                __atomic_store_n(&r->used, now, __ATOMIC_RELAXED);
+            }
+
+            copy->negative = 0;
+
+            return NGX_OK;
+        }
+
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+        if (entry == 0
+            && (moves & 1) == 0
+            && __atomic_load_n(&shm->seq, __ATOMIC_RELAXED) == moves)
+        {
+            return NGX_DECLINED;
+        }
+
+        ngx_cpu_pause();
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/* The entry of a label, or the empty one where it would stand. */
+
+static uint32_t *
+oa_table_find(oa_table_t *t, ngx_uint_t id, uint64_t hash,
+    const ngx_str_t *label)
+{
+    uint32_t         i, tag;
+    oa_table_shm_t  *shm;
+
+    shm = t->shm;
+    tag = OA_ENTRY_SET | OA_ENTRY_TAG(hash);
+
+    for (i = hash & shm->mask; shm->index[i]; i = (i + 1) & shm->mask) {
+
+        if ((shm->index[i] & ~OA_ENTRY_SLOT) == tag
+            && oa_record_is(oa_table_record(t, shm->index[i]), id, label))
+        {
+            break;
+        }
+    }
+
+    return &shm->index[i];
+}
+
+
+ngx_int_t
+oa_table_put(oa_table_t *t, ngx_uint_t id, const oa_route_t *route,
+    uint8_t gen, uint32_t now)
+{
+    return oa_table_store(t, id, OA_RECORD_ROUTE, route, gen, now);
+}
+
+
+ngx_int_t
+oa_table_put_negative(oa_table_t *t, ngx_uint_t id, const ngx_str_t *label,
+    uint64_t version, uint8_t gen, uint32_t now)
+{
+    uint32_t         slot, entry;
+    ngx_int_t        rc;
+    oa_route_t       route;
+    oa_record_t     *r;
+    oa_table_shm_t  *shm;
+
+    shm = t->shm;
+    entry = *oa_table_find(t, id, oa_table_hash(id, label->data, label->len),
+                           label);
+
+    if (version == 0
+        && entry
+        && oa_record_kind(oa_table_record(t, entry)) == OA_RECORD_ROUTE)
+    {
+        return NGX_DECLINED;
+    }
+
+    /* unknown names cost no routes: the oldest of them makes room */
+
+    slot = shm->negatives[shm->negative];
+
+    if (slot) {
+        r = oa_table_record(t, slot - 1);
+
+        if ((r->seq & 1) == 0 && oa_record_kind(r) == OA_RECORD_NEGATIVE) {
+            oa_table_remove(t, r);
+        }
+
+        shm->negatives[shm->negative] = 0;
+    }
+
+    ngx_memzero(&route, sizeof(oa_route_t));
+    route.subdomain = *label;
+    route.version = version;
+
+    rc = oa_table_store(t, id, OA_RECORD_NEGATIVE, &route, gen, now);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    entry = *oa_table_find(t, id, oa_table_hash(id, label->data, label->len),
+                           label);
+
+    shm->negatives[shm->negative] = (entry & OA_ENTRY_SLOT) + 1;
+    shm->negative = (shm->negative + 1) % OA_TABLE_NEGATIVES;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+oa_table_store(oa_table_t *t, ngx_uint_t id, oa_record_kind_e kind,
+    const oa_route_t *route, uint8_t gen, uint32_t now)
+{
+    size_t            size;
+    uint32_t          slot, *entry;
+    uint64_t          hash;
+    oa_record_t      *r, *old;
+    oa_route_head_t   head;
+    oa_table_info_t  *info;
+
+    ngx_memzero(&head, sizeof(oa_route_head_t));
+
+    size = oa_route_pack_size(route, &head);
+    hash = oa_table_hash(id, route->subdomain.data, route->subdomain.len);
+    entry = oa_table_find(t, id, hash, &route->subdomain);
+
+    if (*entry) {
+        old = oa_table_record(t, *entry);
+
+        if (old->gen == gen && route->version < old->head.version) {
+            return NGX_DECLINED;
+        }
+    }
+
+    r = oa_table_alloc(t, OA_RECORD_HEAD + size, now, &slot);
+    if (r == NULL) {
+        return NGX_ERROR;
+    }
+
+    r->head = head;
+    r->used = now;
+    r->id_kind = id << 4 | kind;
+    r->gen = gen;
+    oa_route_pack(route, &head, r->packed);
+
+    info = &t->shm->tables[id];
+
+    /* to make room may have moved the entry, or driven out the record */
+
+    entry = oa_table_find(t, id, hash, &route->subdomain);
+    old = *entry ? oa_table_record(t, *entry) : NULL;
+
+    if (old
+        && oa_record_kind(old) == kind
+        && ngx_memcmp(&old->head, &head, sizeof(oa_route_head_t)) == 0
+        && ngx_memcmp(old->packed, r->packed, size) == 0)
+    {
+        old->gen = gen;
+
+        if (kind == OA_RECORD_NEGATIVE) {
+            old->used = now;
+        }
+
+        oa_table_free(t, r);
+
+        return NGX_OK;
+    }
+
+    oa_seq_close(&r->seq);
+
+    __atomic_store_n(entry, OA_ENTRY_SET | OA_ENTRY_TAG(hash) | slot,
+                     __ATOMIC_RELEASE);
+
+    if (kind == OA_RECORD_ROUTE) {
+        info->count++;
+    }
+
+    if (old) {
+        if (oa_record_kind(old) == OA_RECORD_ROUTE) {
+            info->count--;
+        }
+
+        oa_table_free(t, old);
+    }
+
+    if (kind == OA_RECORD_ROUTE || old) {
+        info->changes++;
+    }
+
+    return NGX_OK;
+}
+
+
+/* A record to be written, its sequence number odd. */
+
+static oa_record_t *
+oa_table_alloc(oa_table_t *t, size_t size, uint32_t now, uint32_t *slot)
+{
+    ngx_uint_t       class;
+    oa_record_t     *r;
+    oa_table_shm_t  *shm;
+
+    shm = t->shm;
+
+    for (class = 0; size > oa_class_slots[class] * OA_TABLE_SLOT; class++) {
+        if (class == OA_CLASSES - 1) {
+            return NULL;
+        }
+    }
+
+    if (shm->free[class] == 0
+        && oa_table_add_page(t, class) != NGX_OK
+        && oa_table_evict(t, class, now) != NGX_OK
+        && oa_table_reclaim(t, class) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    *slot = shm->free[class] - 1;
+    r = oa_table_record(t, *slot);
+    shm->free[class] = oa_record_next(r);
+
+    return r;
+}
+
+
+static ngx_int_t
+oa_table_add_page(oa_table_t *t, ngx_uint_t class)
+{
+    u_char  *p;
+
+    p = t->new_page(t->data);
+
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    oa_table_page_to_class(t, (p - t->pages) / OA_TABLE_PAGE, class);
+
+    return NGX_OK;
+}
+
+
+static void
+oa_table_page_to_class(oa_table_t *t, ngx_uint_t page, ngx_uint_t class)
+{
+    ngx_uint_t    i;
+    oa_record_t  *r;
+
+    for (i = 0; i < OA_PAGE_SLOTS; i += oa_class_slots[class]) {
+        r = oa_table_record(t, page * OA_PAGE_SLOTS + i);
+
+        oa_seq_open(&r->seq);
+        r->id_kind = OA_RECORD_FREE;
+        oa_record_next(r) = t->shm->free[class];
+        t->shm->free[class] = page * OA_PAGE_SLOTS + i + 1;
+    }
+
+    *oa_table_class_of(t, page) = class + 1;
+    t->shm->npages[class]++;
+}
+
+
+/*
+ * The next page of the class gives up the one record of it that was used the
+ * longest ago: a route in use goes only if its whole page is in use.
+ */
+
+static ngx_int_t
+oa_table_evict(oa_table_t *t, ngx_uint_t class, uint32_t now)
+{
+    ngx_uint_t       i;
+    oa_record_t     *r, *oldest;
+    oa_table_shm_t  *shm;
+
+    shm = t->shm;
+
+    if (shm->npages[class] == 0) {
+        return NGX_DECLINED;
+    }
+
+    oldest = NULL;
+
+    do {
+        shm->hand = (shm->hand + 1) % t->npages;
+    } while (*oa_table_class_of(t, shm->hand) != class + 1);
+
+    for (i = 0; i < OA_PAGE_SLOTS; i += oa_class_slots[class]) {
+        r = oa_table_record(t, shm->hand * OA_PAGE_SLOTS + i);
+
+        if ((r->seq & 1) == 0
+            && (oldest == NULL || now - r->used > now - oldest->used))
+        {
+            oldest = r;
+        }
+    }
+
+    if (oldest == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (oa_record_kind(oldest) == OA_RECORD_ROUTE) {
+        shm->tables[oa_record_id(oldest)].evicted++;
+    }
+
+    oa_table_remove(t, oldest);
+
+    return NGX_OK;
+}
+
+
+/* A page of another class is emptied for this one. */
+
+static ngx_int_t
+oa_table_reclaim(oa_table_t *t, ngx_uint_t class)
+{
+    uint32_t         slot, next;
+    ngx_uint_t       i, n, other;
+    oa_record_t     *r;
+    oa_table_shm_t  *shm;
+
+    shm = t->shm;
+    other = 0;
+
+    for (n = 0; n < t->npages; n++) {
+        shm->hand = (shm->hand + 1) % t->npages;
+        other = *oa_table_class_of(t, shm->hand);
+
+        if (other && other != class + 1) {
+            break;
+        }
+    }
+
+    if (n == t->npages) {
+        return NGX_DECLINED;
+    }
+
+    other--;
+
+    for (i = 0; i < OA_PAGE_SLOTS; i += oa_class_slots[other]) {
+        r = oa_table_record(t, shm->hand * OA_PAGE_SLOTS + i);
+
+        if ((r->seq & 1) == 0) {
+
+            if (oa_record_kind(r) == OA_RECORD_ROUTE) {
+                shm->tables[oa_record_id(r)].evicted++;
+            }
+
+            oa_table_remove(t, r);
+        }
+    }
+
+    /* its records leave the list of those that are free */
+
+    slot = shm->free[other];
+    shm->free[other] = 0;
+
+    for ( /* void */ ; slot; slot = next) {
+        r = oa_table_record(t, slot - 1);
+        next = oa_record_next(r);
+
+        if ((slot - 1) / OA_PAGE_SLOTS != shm->hand) {
+            oa_record_next(r) = shm->free[other];
+            shm->free[other] = slot;
+        }
+    }
+
+    shm->npages[other]--;
+    oa_table_page_to_class(t, shm->hand, class);
+
+    return NGX_OK;
+}
+
+
+/* Takes a record out of the index, closing the gap, and frees it. */
+
+static void
+oa_table_remove(oa_table_t *t, oa_record_t *r)
+{
+    uint32_t         i, j, home, mask, slot;
+    oa_record_t     *other;
+    oa_table_shm_t  *shm;
+
+    shm = t->shm;
+    mask = shm->mask;
+    slot = oa_table_slot(t, r);
+
+    i = oa_table_hash(oa_record_id(r), r->packed, r->head.label_len) & mask;
+
+    while ((shm->index[i] & OA_ENTRY_SLOT) != slot || shm->index[i] == 0) {
+
+        if (shm->index[i] == 0) {
+            /* not in the index at all */
+            oa_table_free(t, r);
+            return;
+        }
+
+        i = (i + 1) & mask;
+    }
+
+    oa_seq_open(&shm->seq);
+
+    for (j = (i + 1) & mask; shm->index[j]; j = (j + 1) & mask) {
+        other = oa_table_record(t, shm->index[j]);
+        home = oa_table_hash(oa_record_id(other), other->packed,
+                             other->head.label_len) & mask;
+
+        if (((j - home) & mask) >= ((j - i) & mask)) {
+            __atomic_store_n(&shm->index[i], shm->index[j], __ATOMIC_RELEASE);
+            i = j;
+        }
+    }
+
+    __atomic_store_n(&shm->index[i], 0, __ATOMIC_RELEASE);
+
+    oa_seq_close(&shm->seq);
+
+    if (oa_record_kind(r) == OA_RECORD_ROUTE) {
+        shm->tables[oa_record_id(r)].count--;
+        shm->tables[oa_record_id(r)].changes++;
+    }
+
+    oa_table_free(t, r);
+}
+
+
+static void
+oa_table_free(oa_table_t *t, oa_record_t *r)
+{
+    uint32_t    slot;
+    ngx_uint_t  class;
+
+    slot = oa_table_slot(t, r);
+    class = *oa_table_class_of(t, slot / OA_PAGE_SLOTS) - 1;
+
+    oa_seq_open(&r->seq);
+    r->id_kind = OA_RECORD_FREE;
+    oa_record_next(r) = t->shm->free[class];
+    t->shm->free[class] = slot + 1;
+}
+
+
+ngx_uint_t
+oa_table_sweep(oa_table_t *t, ngx_uint_t id, uint8_t gen, ngx_uint_t page,
+    ngx_uint_t n)
+{
+    ngx_uint_t    i, class;
+    oa_record_t  *r;
+
+    for ( /* void */ ; n && page < t->npages; page++) {
+        class = *oa_table_class_of(t, page);
+
+        if (class == 0) {
+            continue;
+        }
+
+        n--;
+
+        for (i = 0; i < OA_PAGE_SLOTS; i += oa_class_slots[class - 1]) {
+            r = oa_table_record(t, page * OA_PAGE_SLOTS + i);
+
+            if ((r->seq & 1) == 0
+                && oa_record_kind(r) == OA_RECORD_ROUTE
+                && oa_record_id(r) == id
+                && r->gen != gen)
+            {
+                oa_table_remove(t, r);
+            }
+        }
+    }
+
+    return page < t->npages ? page : 0;
+}
+
+
+void
+oa_table_repair(oa_table_t *t)
+{
+    ngx_uint_t       i, page, class;
+    oa_record_t     *r;
+    oa_table_shm_t  *shm;
+
+    shm = t->shm;
+
+    oa_seq_open(&shm->seq);
+
+    ngx_memzero(shm->index, (shm->mask + 1) * sizeof(uint32_t));
+    ngx_memzero(shm->free, sizeof(shm->free));
+    ngx_memzero(shm->npages, sizeof(shm->npages));
+
+    for (i = 0; i < OA_TABLES; i++) {
+        shm->tables[i].count = 0;
+    }
+
+    for (page = 0; page < t->npages; page++) {
+        class = *oa_table_class_of(t, page);
+
+        if (class == 0) {
+            continue;
+        }
+
+        shm->npages[class - 1]++;
+
+        for (i = 0; i < OA_PAGE_SLOTS; i += oa_class_slots[class - 1]) {
+            r = oa_table_record(t, page * OA_PAGE_SLOTS + i);
+
+            if ((r->seq & 1) || oa_record_kind(r) == OA_RECORD_FREE) {
+                oa_table_free(t, r);
+
+            } else {
+                oa_table_repair_record(t, r);
+            }
+        }
+    }
+
+    oa_seq_close(&shm->seq);
+}
+
+
+/* Of a route that was being replaced both records are there: one stays. */
+
+static void
+oa_table_repair_record(oa_table_t *t, oa_record_t *r)
+{
+    uint32_t         *entry;
+    uint64_t          hash;
+    ngx_str_t         label;
+    oa_record_t      *other;
+    oa_table_info_t  *info;
+
+    label.len = r->head.label_len;
+    label.data = r->packed;
+
+    hash = oa_table_hash(oa_record_id(r), label.data, label.len);
+    entry = oa_table_find(t, oa_record_id(r), hash, &label);
+    info = &t->shm->tables[oa_record_id(r)];
+
+    if (*entry) {
+        other = oa_table_record(t, *entry);
+
+        if (other->head.version > r->head.version) {
+            oa_table_free(t, r);
+            return;
+        }
+
+        if (oa_record_kind(other) == OA_RECORD_ROUTE) {
+            info->count--;
+        }
+
+        oa_table_free(t, other);
+    }
+
+    *entry = OA_ENTRY_SET | OA_ENTRY_TAG(hash) | oa_table_slot(t, r);
+
+    if (oa_record_kind(r) == OA_RECORD_ROUTE) {
+        info->count++;
+    }
+}
+
+
+ngx_uint_t
+oa_table_pages(oa_table_t *t)
+{
+    ngx_uint_t  class, n;
+
+    n = 0;
+
+    for (class = 0; class < OA_CLASSES; class++) {
+        n += t->shm->npages[class];
+    }
+
+    return n;
+}
+
+
+ngx_uint_t
+oa_table_slots(size_t packed_size)
+{
+    ngx_uint_t  class;
+
+    for (class = 0; class < OA_CLASSES - 1; class++) {
+        if (OA_RECORD_HEAD + packed_size
+            <= oa_class_slots[class] * OA_TABLE_SLOT)
+        {
+            break;
+        }
+    }
+
+    return oa_class_slots[class];
+}
+
+
+ngx_uint_t
+oa_table_each(oa_table_t *t, ngx_uint_t id, ngx_uint_t page,
+    oa_table_each_pt each, void *data)
+{
+    size_t           size;
+    u_char           text[3 * 36];
+    uint32_t         seq;
+    ngx_uint_t       i, class;
+    oa_route_t       route;
+    oa_record_t     *r;
+    oa_table_copy_t  copy;
+
+    class = *oa_table_class_of(t, page);
+
+    for (i = 0; class && i < OA_PAGE_SLOTS; i += oa_class_slots[class - 1]) {
+        r = oa_table_record(t, page * OA_PAGE_SLOTS + i);
+
+        seq = __atomic_load_n(&r->seq, __ATOMIC_ACQUIRE);
+
+        if ((seq & 1)
+            || oa_record_kind(r) != OA_RECORD_ROUTE
+            || oa_record_id(r) != id)
+        {
+            continue;
+        }
+
+        copy.head = r->head;
+        size = oa_route_packed_size(&copy.head);
+
+        if (size > oa_class_slots[class - 1] * OA_TABLE_SLOT - OA_RECORD_HEAD)
+        {
+            continue;
+        }
+
+        ngx_memcpy(copy.packed, r->packed, size);
+
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+        if (__atomic_load_n(&r->seq, __ATOMIC_RELAXED) != seq) {
+
+            /*
+             * Replaced: the new record may lie on a page that was read
+             * already, but then the change has been counted, and whoever
+             * reads all pages reads them again.
+             */
+
+            continue;
+        }
+
+        oa_route_unpack(&copy.head, copy.packed, text, &route);
+        each(data, &route);
+    }
+
+    return page + 1 < t->npages ? page + 1 : 0;
+}

@@ -1,0 +1,153 @@
+
+/*
+ * The route table: all routes of all oa_routes, in shared memory.
+ *
+ * Readers take no lock.  An index of 4-byte entries, found by the hash of the
+ * label, names records of 128 bytes (256 and 1024 for long ones).  A record
+ * carries a sequence number, odd while it is free or being written; a reader
+ * copies the record and throws the copy away if the number changed.  A change
+ * is a new record and one store into the index, so a writer that dies leaves
+ * the old route or the new one, never half of one; only a removal moves
+ * entries of the index, under a sequence number of its own.
+ *
+ * Writers hold a lock that the caller takes.  What a dead one left behind,
+ * oa_table_repair() finds by reading all records.
+ *
+ * Pure: bytes of memory in, records out; no request, no event loop.
+ */
+
+
+#ifndef _OA_TABLE_H_INCLUDED_
+#define _OA_TABLE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "oa_route.h"
+
+
+#define OA_TABLES           15
+#define OA_TABLE_SLOT       128
+#define OA_TABLE_PAGE       4096
+
+/* Unknown names that are remembered at most; the oldest goes first. */
+#define OA_TABLE_NEGATIVES  8192
+
+
+/* How far one table is to be trusted. */
+typedef enum {
+    OA_TABLE_INIT = 0,       /* nothing was read yet */
+    OA_TABLE_COLD,           /* there was nothing to read but the source */
+    OA_TABLE_SNAPSHOT,       /* what the snapshot had */
+    OA_TABLE_LIVE,           /* in step with the source */
+    OA_TABLE_STALE           /* was in step; the source is not heard now */
+} oa_table_state_e;
+
+
+/* What the zone holds about one oa_routes. */
+typedef struct {
+    u_char               name[32];
+    oa_table_state_e     state;
+    uint8_t              gen;         /* of the last whole read */
+    uint32_t             count;       /* routes */
+    uint64_t             changes;     /* since the zone is there */
+    uint64_t             evicted;
+    uint64_t             position;    /* xmin of the last completed read */
+    uint64_t             file_ino;    /* the file that was read last */
+    uint64_t             file_size;
+    uint64_t             file_mtime;  /* nanoseconds */
+} oa_table_info_t;
+
+
+typedef struct oa_table_shm_s  oa_table_shm_t;
+
+/* A process's handle on the table. */
+typedef struct {
+    oa_table_shm_t      *shm;
+    u_char              *pages;
+    ngx_uint_t           npages;
+    void              *(*new_page)(void *data);
+    void                *data;
+} oa_table_t;
+
+
+/* What a reader gets: a copy. */
+typedef struct {
+    ngx_uint_t           negative;    /* known to be unknown */
+    oa_route_head_t      head;
+    u_char               packed[OA_ROUTE_PACKED_MAX];
+} oa_table_copy_t;
+
+
+/* Bytes of the table's own part in a zone with so many pages. */
+size_t oa_table_size(ngx_uint_t npages);
+
+/* Makes a table of zeroed memory of that size. */
+void oa_table_create(oa_table_t *t, void *part);
+
+/* The entry of a name, made where it is new; NULL when all are taken. */
+oa_table_info_t *oa_table_info(oa_table_t *t, const ngx_str_t *name,
+    ngx_uint_t *id);
+
+/* The hash of a label for all functions here. */
+#define oa_table_hash(id, label, len)  oa_label_hash(label, len, id)
+
+/* Asks the memory for what oa_table_get() will read. */
+void oa_table_prefetch(oa_table_t *t, uint64_t hash);
+
+/*
+ * Reads without a lock.  now is in milliseconds and marks the route as used.
+ * A name known to be unknown for less than negative_ttl is NGX_OK with
+ * copy->negative set.  NGX_DECLINED: nothing is known.  NGX_AGAIN: a writer
+ * does not come to an end, call again with the lock held.
+ */
+ngx_int_t oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
+    const ngx_str_t *label, uint32_t now, uint32_t negative_ttl,
+    oa_table_copy_t *copy);
+
+/*
+ * All below are for the holder of the lock.
+ *
+ * Stores a route; gen is that of the read it comes from.  A version older
+ * than what the same read brought already is not taken (NGX_DECLINED).  When
+ * memory has run out a route that was used long ago goes.  NGX_ERROR: not
+ * even that helped.
+ */
+ngx_int_t oa_table_put(oa_table_t *t, ngx_uint_t id, const oa_route_t *route,
+    uint8_t gen, uint32_t now);
+
+/*
+ * Stores that a name has no route.  version is that of its tombstone, or 0
+ * where the source knows nothing, which is only taken where no route is.
+ */
+ngx_int_t oa_table_put_negative(oa_table_t *t, ngx_uint_t id,
+    const ngx_str_t *label, uint64_t version, uint8_t gen, uint32_t now);
+
+/*
+ * Removes the routes that the read gen did not bring, in so many pages from
+ * the given one; returns the next page, or 0 at the end.
+ */
+ngx_uint_t oa_table_sweep(oa_table_t *t, ngx_uint_t id, uint8_t gen,
+    ngx_uint_t page, ngx_uint_t n);
+
+/* Rebuilds all that hangs together from the records alone. */
+void oa_table_repair(oa_table_t *t);
+
+/* Pages that the table has taken; and the slots that a route takes. */
+ngx_uint_t oa_table_pages(oa_table_t *t);
+ngx_uint_t oa_table_slots(size_t packed_size);
+
+
+/*
+ * Hands the routes of a page to a function, without the lock; those that
+ * change meanwhile are handed over as they are before or after.  Returns
+ * the next page, or 0 at the end.
+ */
+typedef void (*oa_table_each_pt)(void *data, const oa_route_t *route);
+
+ngx_uint_t oa_table_each(oa_table_t *t, ngx_uint_t id, ngx_uint_t page,
+    oa_table_each_pt each, void *data);
+
+
+#endif /* _OA_TABLE_H_INCLUDED_ */

@@ -1,0 +1,136 @@
+-- the router's role: what it must, and nothing else
+
+\set ON_ERROR_STOP true
+\set QUIET 1
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+
+BEGIN;
+
+CREATE EXTENSION IF NOT EXISTS pgtap;
+
+SELECT plan(32);
+
+INSERT INTO public.agent_instances (subdomain, fly_app_name, fly_machine_id)
+VALUES ('t-a', 'oa-a', '1a');
+
+SELECT is(
+    (SELECT (rolcanlogin, rolsuper, rolcreaterole, rolcreatedb,
+             rolreplication, rolbypassrls)::text
+       FROM pg_roles WHERE rolname = 'oa_router'),
+    '(t,f,f,f,f,f)', 'it may log in, and has no other attribute');
+SELECT is_empty(
+    $$ SELECT FROM pg_auth_members
+        WHERE member = 'oa_router'::regrole
+           OR roleid = 'oa_router'::regrole $$,
+    'it is a member of nothing, and nobody of it');
+SELECT is_empty(
+    $$ SELECT n.nspname FROM pg_namespace n
+        WHERE has_schema_privilege('oa_router', n.oid, 'CREATE')
+          AND n.nspname !~ '^pg_' $$,
+    'it creates in no schema');
+SELECT is(has_database_privilege('oa_router', current_database(), 'CREATE'),
+          false, 'nor schemas');
+
+-- what is granted to it by name, in the whole database
+
+SELECT set_eq(
+    $$ SELECT c.oid::regclass::text || ' ' || a.privilege_type
+         FROM pg_class c, aclexplode(c.relacl) a
+        WHERE a.grantee = 'oa_router'::regrole
+        UNION ALL
+       SELECT attrelid::regclass::text || ' column ' || a.privilege_type
+         FROM pg_attribute, aclexplode(attacl) a
+        WHERE a.grantee = 'oa_router'::regrole
+        UNION ALL
+       SELECT p.oid::regprocedure::text || ' ' || a.privilege_type
+         FROM pg_proc p, aclexplode(p.proacl) a
+        WHERE a.grantee = 'oa_router'::regrole
+        UNION ALL
+       SELECT n.nspname || ' ' || a.privilege_type
+         FROM pg_namespace n, aclexplode(n.nspacl) a
+        WHERE a.grantee = 'oa_router'::regrole $$,
+    ARRAY['oa USAGE', 'oa.routes SELECT',
+          'oa.routes_named(text[]) EXECUTE',
+          'oa.routes_changed(xid8) EXECUTE',
+          'oa.feed_beat(text) EXECUTE'],
+    'its grants');
+
+-- and what it gets by any way, from tables of ours
+
+SELECT is_empty(
+    $$ SELECT c.oid::regclass, p.privilege
+         FROM pg_class c,
+              unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE',
+                           'REFERENCES', 'TRIGGER']) p (privilege)
+        WHERE (c.relnamespace IN ('oa'::regnamespace, 'auth'::regnamespace)
+               OR c.oid = ANY (ARRAY['public.user_profiles', 'public.agents',
+                                     'public.purchases', 'public.sessions',
+                                     'public.agent_instances',
+                                     'public.messages',
+                                     'public.usage_events']::regclass[]))
+          AND c.relkind IN ('r', 'p', 'v')
+          AND (c.oid, p.privilege)
+              <> ('oa.routes'::regclass, 'SELECT')
+          AND (has_table_privilege('oa_router', c.oid, p.privilege)
+               OR p.privilege IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
+                  AND has_any_column_privilege('oa_router', c.oid,
+                                               p.privilege)) $$,
+    'no other right on a table or view');
+SELECT set_eq(
+    $$ SELECT p.proname::text FROM pg_proc p
+        WHERE p.pronamespace = 'oa'::regnamespace
+          AND has_function_privilege('oa_router', p.oid, 'EXECUTE') $$,
+    ARRAY['routes_named', 'routes_changed', 'feed_beat'],
+    'no other function in oa');
+SELECT is(has_sequence_privilege('oa_router', 'oa.route_version',
+                                 'USAGE, SELECT, UPDATE'), false,
+          'nor the sequence');
+SELECT is_empty(
+    $$ SELECT c.oid::regclass FROM pg_class c
+        WHERE c.relforcerowsecurity
+          AND c.relnamespace IN ('oa'::regnamespace,
+                                 'public'::regnamespace) $$,
+    'row level security does not bind the view''s owner');
+
+
+SET LOCAL ROLE oa_router;
+
+SELECT results_eq(
+    $$ SELECT app, machine FROM oa.routes WHERE subdomain = 't-a' $$,
+    $$ VALUES ('oa-a', '1a') $$, 'it reads the view');
+SELECT results_eq(
+    $$ SELECT app, machine FROM oa.routes_named(ARRAY['t-a']) $$,
+    $$ VALUES ('oa-a', '1a') $$, 'asks by name');
+SELECT results_eq(
+    $$ SELECT app, machine FROM oa.routes_changed(pg_current_xact_id()) $$,
+    $$ VALUES ('oa-a', '1a') $$, 'and by position');
+SELECT lives_ok('SELECT * FROM oa.feed_beat(''x'')', 'beats');
+SELECT lives_ok('LISTEN oa_routes', 'and listens');
+
+SELECT throws_ok(q, '42501', NULL, 'not: ' || q)
+  FROM unnest(ARRAY[
+      'SELECT FROM public.agent_instances',
+      'SELECT FROM public.user_profiles',
+      'SELECT FROM public.agents',
+      'SELECT FROM auth.users',
+      'SELECT FROM oa.route_changes',
+      'SELECT FROM oa.feed',
+      'SELECT nextval(''oa.route_version'')',
+      'INSERT INTO oa.routes (subdomain) VALUES (''t-x'')',
+      'UPDATE oa.routes SET app = ''x''',
+      'DELETE FROM oa.routes',
+      'SELECT oa.prune_tombstones()',
+      'SELECT oa.note_route(''t-x'', false)',
+      'SELECT oa.create_instance(gen_random_uuid(), ''t-x'')',
+      'SELECT oa.delete_route(gen_random_uuid())',
+      'SELECT public.add_tenant_claims(''{}'')',
+      'CREATE TABLE oa.t ()',
+      'CREATE TABLE public.t ()',
+      'CREATE SCHEMA t']) q;
+
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

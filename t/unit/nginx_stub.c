@@ -1,0 +1,24 @@
+
+/* What the few files of nginx under the pure files need of the rest of it. */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+static ngx_log_t    stub_log;
+static ngx_cycle_t  stub_cycle = { .log = &stub_log };
+
+volatile ngx_cycle_t  *ngx_cycle = &stub_cycle;
+
+/* as ngx_os_init() and main() would */
+ngx_uint_t  ngx_pagesize = 4096;
+ngx_uint_t  ngx_cacheline_size = 64;
+
+
+void
+ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
+    const char *fmt, ...)
+{
+}
+
