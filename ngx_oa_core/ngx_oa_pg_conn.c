@@ -500,7 +500,7 @@ ngx_oa_pg_conn_input(ngx_oa_pg_conn_t *pc)
         }
     }
 
-    if (0 && PQsslInUse(pc->pg)
+    if (PQsslInUse(pc->pg)
         && !pc->tick.timer_set
         && (!ticked || pc->state == NGX_OA_PG_BUSY))
     {

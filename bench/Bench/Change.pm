@@ -11,6 +11,7 @@ use Time::HiRes qw(sleep time);
 
 use Bench ();
 use Bench::Speed ();
+use OA::Client qw(http_get);
 use OA::Nginx ();
 use OA::Postgres ();
 use OA::Util qw(slurp wait_for);
@@ -93,16 +94,20 @@ $Bench::COMMON
         server_name  *.$Bench::DOMAIN;
         oa_router    bench;
         add_header   worker \$pid always;
+        add_header   cache \$oa_route_cache always;
         location / { oa_replay format=header; }
     }
 END
+
+    my @routes = map { [ split ' ' ] }
+                 split /\n/, slurp(Bench::routes_file('lines', $ROUTES));
+
+    read_all($nginx, map { $_->[0] } @routes);
 
     # each route once: all are there, and right
     Bench::load('-o', join ',', 'postgres', $nginx->port, 307, $ROUTES, 0,
                                 'replay');
 
-    my @routes = map { [ split ' ' ] }
-                 split /\n/, slurp(Bench::routes_file('lines', $ROUTES));
     my $dbh = $pg->connect(AutoCommit => 0);
     my $watcher = watcher($nginx);
     my (@ms, $before, $peak);
@@ -139,6 +144,28 @@ END
 
     return rows("commit to served by $WORKERS workers", \@ms,
                 $peak - $before, reach => 50);
+}
+
+# The feed has read the table when hosts that nobody asked for are known, those
+# at its end too.
+sub read_all {
+    my ($nginx, @hosts) = @_;
+    my ($last) = reverse sort @hosts;
+    my $end = time + 60;
+    my $known = 0;
+
+    while ($known < 20) {
+        my $host = $known == 19 ? $last : $hosts[rand @hosts];
+        my $r = eval { http_get($nginx->port, '/', host => $host) };
+
+        if ($r and ($r->header('cache') // '') eq 'hit') {
+            $known++;
+            next;
+        }
+        die "the routes are not read:\n", $nginx->log if time > $end;
+        $known = 0;
+        sleep 0.2;
+    }
 }
 
 sub fill {
