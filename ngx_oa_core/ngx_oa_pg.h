@@ -1,8 +1,8 @@
 
 /*
  * PostgreSQL inside the core: one connection is a small machine of states
- * (ngx_oa_pg_conn.c) that knows neither queries nor channels.  Its owner is
- * told what happens: the pool (ngx_oa_pg.c) or a listener (ngx_oa_pg_listen.c).
+ * (ngx_oa_pg_conn.c) that knows neither queries nor channels.  Its owner, the
+ * pool (ngx_oa_pg.c) or a listener (ngx_oa_pg_listen.c), is told what happens.
  */
 
 
@@ -129,7 +129,6 @@ struct ngx_oa_pg_conn_s {
     ngx_oa_pg_resolve_t          resolve;
 
     ngx_event_t                  timer;      /* how long a state may last */
-    ngx_event_t                  tick;       /* looks for bytes inside TLS */
 
     /* changes with each close: tells a callback's caller to let go */
     ngx_uint_t                   generation;
@@ -137,7 +136,7 @@ struct ngx_oa_pg_conn_s {
     unsigned                     answering:1;
     unsigned                     shutdown:1;
     unsigned                     answered:1; /* the owner's: a query, once */
-    unsigned                     idled:1;    /* the owner's: before the query */
+    unsigned                     idled:1;    /* the owner's: until the query */
 
     /* the first line of a FATAL that came without a query */
     size_t                       nfarewell;

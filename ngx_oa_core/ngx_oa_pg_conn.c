@@ -15,13 +15,6 @@
 #define NGX_OA_PG_BACKOFF_MIN  50
 #define NGX_OA_PG_BACKOFF_MAX  5000
 
-/*
- * A TLS record may be larger than the room in libpq's buffer.  The rest is
- * then inside the TLS library, where no event tells of it and libpq does not
- * look unless asked again.
- */
-#define NGX_OA_PG_TICK         5
-
 
 static void ngx_oa_pg_conn_move(ngx_oa_pg_conn_t *pc, ngx_oa_pg_state_e state);
 static void ngx_oa_pg_conn_expire(ngx_oa_pg_conn_t *pc, ngx_msec_t timeout);
@@ -33,7 +26,6 @@ static ngx_int_t ngx_oa_pg_conn_attach(ngx_oa_pg_conn_t *pc,
 static void ngx_oa_pg_conn_detach(ngx_oa_pg_conn_t *pc, ngx_uint_t flags);
 static void ngx_oa_pg_conn_read_handler(ngx_event_t *rev);
 static void ngx_oa_pg_conn_write_handler(ngx_event_t *wev);
-static void ngx_oa_pg_conn_tick_handler(ngx_event_t *ev);
 static void ngx_oa_pg_conn_timer_handler(ngx_event_t *ev);
 static void ngx_oa_pg_conn_input(ngx_oa_pg_conn_t *pc);
 static void ngx_oa_pg_conn_answer(ngx_oa_pg_conn_t *pc);
@@ -43,9 +35,13 @@ static ngx_uint_t ngx_oa_pg_is_shutdown(const PGresult *res);
 static void ngx_oa_pg_conn_notice(void *data, const PGresult *res);
 
 
+#if (NGX_DEBUG)
+
 static const char  *ngx_oa_pg_states[] = {
     "closed", "resolving", "connecting", "ready", "busy", "waiting"
 };
+
+#endif
 
 
 void
@@ -63,11 +59,6 @@ ngx_oa_pg_conn_init(ngx_oa_pg_conn_t *pc, const ngx_oa_pg_owner_t *owner,
     pc->timer.data = pc;
     pc->timer.log = ngx_cycle->log;
     pc->timer.cancelable = 1;
-
-    pc->tick.handler = ngx_oa_pg_conn_tick_handler;
-    pc->tick.data = pc;
-    pc->tick.log = ngx_cycle->log;
-    pc->tick.cancelable = 1;
 
     pc->resolve.handler = ngx_oa_pg_conn_resolved;
     pc->resolve.data = pc;
@@ -375,13 +366,6 @@ ngx_oa_pg_conn_write_handler(ngx_event_t *wev)
 
 
 static void
-ngx_oa_pg_conn_tick_handler(ngx_event_t *ev)
-{
-    ngx_oa_pg_conn_input(ev->data);
-}
-
-
-static void
 ngx_oa_pg_conn_timer_handler(ngx_event_t *ev)
 {
     ngx_oa_pg_conn_t *pc = ev->data;
@@ -424,10 +408,6 @@ ngx_oa_pg_conn_send(ngx_oa_pg_conn_t *pc, const char *sql, ngx_uint_t nparams,
 
     pc->c->idle = 0;
     pc->answering = 0;
-
-    if (pc->tick.timer_set) {
-        ngx_del_timer(&pc->tick);
-    }
 
     ngx_oa_count(NGX_OA_COUNT_PG_QUERIES);
 
@@ -480,10 +460,7 @@ static void
 ngx_oa_pg_conn_input(ngx_oa_pg_conn_t *pc)
 {
     PGnotify    *n;
-    ngx_uint_t   generation, ticked;
-
-    ticked = pc->tick.timedout;
-    pc->tick.timedout = 0;
+    ngx_uint_t   generation;
 
     if (PQconsumeInput(pc->pg) == 0) {
         ngx_oa_pg_conn_lost(pc, PQerrorMessage(pc->pg));
@@ -498,16 +475,7 @@ ngx_oa_pg_conn_input(ngx_oa_pg_conn_t *pc)
         if (ngx_oa_pg_conn_flush(pc) != NGX_OK) {
             return;
         }
-    }
 
-    if (PQsslInUse(pc->pg)
-        && !pc->tick.timer_set
-        && (!ticked || pc->state == NGX_OA_PG_BUSY))
-    {
-        ngx_add_timer(&pc->tick, NGX_OA_PG_TICK);
-    }
-
-    if (pc->state == NGX_OA_PG_BUSY) {
         ngx_oa_pg_conn_answer(pc);
     }
 
@@ -598,10 +566,6 @@ void
 ngx_oa_pg_conn_close(ngx_oa_pg_conn_t *pc)
 {
     ngx_oa_pg_resolve_done(&pc->resolve);
-
-    if (pc->tick.timer_set) {
-        ngx_del_timer(&pc->tick);
-    }
 
     if (pc->res) {
         PQclear(pc->res);

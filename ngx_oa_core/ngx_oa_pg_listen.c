@@ -180,7 +180,8 @@ ngx_oa_pg_ear_connected(ngx_oa_pg_conn_t *pc)
 
     /* NULL leads to an ERROR, and that to another attempt */
 
-    ngx_snprintf(sql, sizeof(sql), "LISTEN %s%Z", identifier ? identifier : "");
+    ngx_snprintf(sql, sizeof(sql), "LISTEN %s%Z",
+                 identifier ? identifier : "");
     sql[sizeof(sql) - 1] = '\0';
 
     PQfreemem(identifier);

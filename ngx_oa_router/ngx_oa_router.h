@@ -71,6 +71,9 @@ typedef enum {
 } ngx_oa_format_e;
 
 
+/* Fly Proxy does not replay larger bodies. */
+#define NGX_OA_REPLAY_BODY_MAX  (1024 * 1024)
+
 /* One oa_replay. */
 
 typedef struct {
@@ -217,7 +220,10 @@ ngx_oa_router_ctx_t *ngx_oa_router_peek(ngx_http_request_t *r);
 /* ngx_oa_router_handler.c: the one place that decides on access */
 ngx_int_t ngx_oa_router_handler(ngx_http_request_t *r);
 
-/* ngx_oa_replay.c */
+/* ngx_oa_replay.c: the content handler */
+ngx_int_t ngx_oa_replay_handler(ngx_http_request_t *r);
+
+/* ngx_oa_replay_conf.c */
 char *ngx_oa_replay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_oa_replay_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_oa_replay_set_header(ngx_conf_t *cf, ngx_command_t *cmd,

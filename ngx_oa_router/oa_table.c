@@ -4,110 +4,18 @@
  */
 
 
-#include "oa_table.h"
-#include "oa_host.h"
+#include "oa_table_int.h"
 
 
-/*
- * An entry of the index: a bit that it is there, seven bits of the hash, and
- * the number of the record's first slot.
- */
-#define OA_ENTRY_SET        0x80000000u
-#define OA_ENTRY_SLOT       0x00ffffffu
-#define OA_ENTRY_TAG(hash)  ((uint32_t) ((hash) >> 57) << 24)
-
-#define OA_PAGE_SLOTS       (OA_TABLE_PAGE / OA_TABLE_SLOT)
-
-/* So many pages can be named by 24 bits of slot number. */
-#define OA_MAX_PAGES        ((OA_ENTRY_SLOT + 1) / OA_PAGE_SLOTS)
-
-#define OA_READ_TRIES       256
+#define OA_READ_TRIES  256
 
 /* Marking a route as used at every read would make its line travel. */
-#define OA_USED_GRAIN       1000
-
-
-typedef enum {
-    OA_RECORD_FREE = 0,
-    OA_RECORD_ROUTE,
-    OA_RECORD_NEGATIVE
-} oa_record_kind_e;
-
-
-typedef struct {
-    uint32_t             seq;
-    uint32_t             used;        /* ms; of a negative: when learnt */
-    oa_route_head_t      head;
-    uint8_t              id_kind;     /* table << 4 | kind */
-    uint8_t              gen;
-    u_char               packed[OA_TABLE_SLOT - 26];
-} oa_record_t;
-
-/* A reader may mark a record as used when it is free already: not there. */
-#define oa_record_next(r)   (*(uint32_t *) ((u_char *) (r) + OA_RECORD_NEXT))
-#define OA_RECORD_NEXT      32
-
-#define oa_record_kind(r)   ((r)->id_kind & 0x0f)
-#define oa_record_id(r)     ((ngx_uint_t) (r)->id_kind >> 4)
-
-#define OA_RECORD_HEAD      offsetof(oa_record_t, packed)
-
-
-/* Records come in three sizes, a page holds one. */
-#define OA_CLASSES          3
-
-static const ngx_uint_t  oa_class_slots[OA_CLASSES] = { 1, 2, 8 };
-
-
-struct oa_table_shm_s {
-    uint32_t             seq;         /* odd while entries move */
-    uint32_t             mask;
-    uint32_t             hand;        /* page where to look for old ones */
-    uint32_t             free[OA_CLASSES];  /* slot + 1 */
-    uint32_t             npages[OA_CLASSES];
-
-    uint32_t             negative;    /* next place in the ring */
-    uint32_t             negatives[OA_TABLE_NEGATIVES];
-
-    oa_table_info_t      tables[OA_TABLES];
-
-    uint32_t             class_of;    /* where it begins, from shm */
-    uint32_t             index[];
-};
+#define OA_USED_GRAIN  1000
 
 
 static uint32_t oa_table_index_size(ngx_uint_t npages);
-static uint32_t *oa_table_find(oa_table_t *t, ngx_uint_t id, uint64_t hash,
-    const ngx_str_t *label);
-static oa_record_t *oa_table_alloc(oa_table_t *t, size_t size, uint32_t now,
-    uint32_t *slot);
-static ngx_int_t oa_table_add_page(oa_table_t *t, ngx_uint_t class);
-static ngx_int_t oa_table_evict(oa_table_t *t, ngx_uint_t class, uint32_t now);
-static ngx_int_t oa_table_reclaim(oa_table_t *t, ngx_uint_t class);
-static void oa_table_page_to_class(oa_table_t *t, ngx_uint_t page,
-    ngx_uint_t class);
-static void oa_table_remove(oa_table_t *t, oa_record_t *r);
-static void oa_table_free(oa_table_t *t, oa_record_t *r);
 static ngx_int_t oa_table_store(oa_table_t *t, ngx_uint_t id,
     oa_record_kind_e kind, const oa_route_t *route, uint8_t gen, uint32_t now);
-static void oa_table_repair_record(oa_table_t *t, oa_record_t *r);
-
-
-/* Sequence numbers: only their writer moves them, only with the lock held. */
-
-static ngx_inline void
-oa_seq_open(uint32_t *seq)
-{
-    __atomic_store_n(seq, *seq | 1, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-
-static ngx_inline void
-oa_seq_close(uint32_t *seq)
-{
-    __atomic_store_n(seq, (*seq | 1) + 1, __ATOMIC_RELEASE);
-}
 
 
 size_t
@@ -176,39 +84,6 @@ oa_table_info(oa_table_t *t, const ngx_str_t *name, ngx_uint_t *id)
     }
 
     return NULL;
-}
-
-
-static ngx_inline oa_record_t *
-oa_table_record(oa_table_t *t, uint32_t entry)
-{
-    return (oa_record_t *)
-               (t->pages + (size_t) (entry & OA_ENTRY_SLOT) * OA_TABLE_SLOT);
-}
-
-
-static ngx_inline uint32_t
-oa_table_slot(oa_table_t *t, const oa_record_t *r)
-{
-    return (uint32_t) (((const u_char *) r - t->pages) / OA_TABLE_SLOT);
-}
-
-
-/* The size of a page's records: 0 where it is not ours, or class + 1. */
-
-static ngx_inline u_char *
-oa_table_class_of(oa_table_t *t, ngx_uint_t page)
-{
-    return (u_char *) t->shm + t->shm->class_of + page;
-}
-
-
-static ngx_inline ngx_uint_t
-oa_record_is(const oa_record_t *r, ngx_uint_t id, const ngx_str_t *label)
-{
-    return oa_record_id(r) == id
-           && r->head.label_len == label->len
-           && ngx_memcmp(r->packed, label->data, label->len) == 0;
 }
 
 
@@ -320,9 +195,7 @@ oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
 }
 
 
-/* The entry of a label, or the empty one where it would stand. */
-
-static uint32_t *
+uint32_t *
 oa_table_find(oa_table_t *t, ngx_uint_t id, uint64_t hash,
     const ngx_str_t *label)
 {
@@ -491,190 +364,7 @@ oa_table_store(oa_table_t *t, ngx_uint_t id, oa_record_kind_e kind,
 }
 
 
-/* A record to be written, its sequence number odd. */
-
-static oa_record_t *
-oa_table_alloc(oa_table_t *t, size_t size, uint32_t now, uint32_t *slot)
-{
-    ngx_uint_t       class;
-    oa_record_t     *r;
-    oa_table_shm_t  *shm;
-
-    shm = t->shm;
-
-    for (class = 0; size > oa_class_slots[class] * OA_TABLE_SLOT; class++) {
-        if (class == OA_CLASSES - 1) {
-            return NULL;
-        }
-    }
-
-    if (shm->free[class] == 0
-        && oa_table_add_page(t, class) != NGX_OK
-        && oa_table_evict(t, class, now) != NGX_OK
-        && oa_table_reclaim(t, class) != NGX_OK)
-    {
-        return NULL;
-    }
-
-    *slot = shm->free[class] - 1;
-    r = oa_table_record(t, *slot);
-    shm->free[class] = oa_record_next(r);
-
-    return r;
-}
-
-
-static ngx_int_t
-oa_table_add_page(oa_table_t *t, ngx_uint_t class)
-{
-    u_char  *p;
-
-    p = t->new_page(t->data);
-
-    if (p == NULL) {
-        return NGX_DECLINED;
-    }
-
-    oa_table_page_to_class(t, (p - t->pages) / OA_TABLE_PAGE, class);
-
-    return NGX_OK;
-}
-
-
-static void
-oa_table_page_to_class(oa_table_t *t, ngx_uint_t page, ngx_uint_t class)
-{
-    ngx_uint_t    i;
-    oa_record_t  *r;
-
-    for (i = 0; i < OA_PAGE_SLOTS; i += oa_class_slots[class]) {
-        r = oa_table_record(t, page * OA_PAGE_SLOTS + i);
-
-        oa_seq_open(&r->seq);
-        r->id_kind = OA_RECORD_FREE;
-        oa_record_next(r) = t->shm->free[class];
-        t->shm->free[class] = page * OA_PAGE_SLOTS + i + 1;
-    }
-
-    *oa_table_class_of(t, page) = class + 1;
-    t->shm->npages[class]++;
-}
-
-
-/*
- * The next page of the class gives up the one record of it that was used the
- * longest ago: a route in use goes only if its whole page is in use.
- */
-
-static ngx_int_t
-oa_table_evict(oa_table_t *t, ngx_uint_t class, uint32_t now)
-{
-    ngx_uint_t       i;
-    oa_record_t     *r, *oldest;
-    oa_table_shm_t  *shm;
-
-    shm = t->shm;
-
-    if (shm->npages[class] == 0) {
-        return NGX_DECLINED;
-    }
-
-    oldest = NULL;
-
-    do {
-        shm->hand = (shm->hand + 1) % t->npages;
-    } while (*oa_table_class_of(t, shm->hand) != class + 1);
-
-    for (i = 0; i < OA_PAGE_SLOTS; i += oa_class_slots[class]) {
-        r = oa_table_record(t, shm->hand * OA_PAGE_SLOTS + i);
-
-        if ((r->seq & 1) == 0
-            && (oldest == NULL || now - r->used > now - oldest->used))
-        {
-            oldest = r;
-        }
-    }
-
-    if (oldest == NULL) {
-        return NGX_DECLINED;
-    }
-
-    if (oa_record_kind(oldest) == OA_RECORD_ROUTE) {
-        shm->tables[oa_record_id(oldest)].evicted++;
-    }
-
-    oa_table_remove(t, oldest);
-
-    return NGX_OK;
-}
-
-
-/* A page of another class is emptied for this one. */
-
-static ngx_int_t
-oa_table_reclaim(oa_table_t *t, ngx_uint_t class)
-{
-    uint32_t         slot, next;
-    ngx_uint_t       i, n, other;
-    oa_record_t     *r;
-    oa_table_shm_t  *shm;
-
-    shm = t->shm;
-    other = 0;
-
-    for (n = 0; n < t->npages; n++) {
-        shm->hand = (shm->hand + 1) % t->npages;
-        other = *oa_table_class_of(t, shm->hand);
-
-        if (other && other != class + 1) {
-            break;
-        }
-    }
-
-    if (n == t->npages) {
-        return NGX_DECLINED;
-    }
-
-    other--;
-
-    for (i = 0; i < OA_PAGE_SLOTS; i += oa_class_slots[other]) {
-        r = oa_table_record(t, shm->hand * OA_PAGE_SLOTS + i);
-
-        if ((r->seq & 1) == 0) {
-
-            if (oa_record_kind(r) == OA_RECORD_ROUTE) {
-                shm->tables[oa_record_id(r)].evicted++;
-            }
-
-            oa_table_remove(t, r);
-        }
-    }
-
-    /* its records leave the list of those that are free */
-
-    slot = shm->free[other];
-    shm->free[other] = 0;
-
-    for ( /* void */ ; slot; slot = next) {
-        r = oa_table_record(t, slot - 1);
-        next = oa_record_next(r);
-
-        if ((slot - 1) / OA_PAGE_SLOTS != shm->hand) {
-            oa_record_next(r) = shm->free[other];
-            shm->free[other] = slot;
-        }
-    }
-
-    shm->npages[other]--;
-    oa_table_page_to_class(t, shm->hand, class);
-
-    return NGX_OK;
-}
-
-
-/* Takes a record out of the index, closing the gap, and frees it. */
-
-static void
+void
 oa_table_remove(oa_table_t *t, oa_record_t *r)
 {
     uint32_t         i, j, home, mask, slot;
@@ -724,22 +414,6 @@ oa_table_remove(oa_table_t *t, oa_record_t *r)
 }
 
 
-static void
-oa_table_free(oa_table_t *t, oa_record_t *r)
-{
-    uint32_t    slot;
-    ngx_uint_t  class;
-
-    slot = oa_table_slot(t, r);
-    class = *oa_table_class_of(t, slot / OA_PAGE_SLOTS) - 1;
-
-    oa_seq_open(&r->seq);
-    r->id_kind = OA_RECORD_FREE;
-    oa_record_next(r) = t->shm->free[class];
-    t->shm->free[class] = slot + 1;
-}
-
-
 ngx_uint_t
 oa_table_sweep(oa_table_t *t, ngx_uint_t id, uint8_t gen, ngx_uint_t page,
     ngx_uint_t n)
@@ -770,123 +444,6 @@ oa_table_sweep(oa_table_t *t, ngx_uint_t id, uint8_t gen, ngx_uint_t page,
     }
 
     return page < t->npages ? page : 0;
-}
-
-
-void
-oa_table_repair(oa_table_t *t)
-{
-    ngx_uint_t       i, page, class;
-    oa_record_t     *r;
-    oa_table_shm_t  *shm;
-
-    shm = t->shm;
-
-    oa_seq_open(&shm->seq);
-
-    ngx_memzero(shm->index, (shm->mask + 1) * sizeof(uint32_t));
-    ngx_memzero(shm->free, sizeof(shm->free));
-    ngx_memzero(shm->npages, sizeof(shm->npages));
-
-    for (i = 0; i < OA_TABLES; i++) {
-        shm->tables[i].count = 0;
-    }
-
-    for (page = 0; page < t->npages; page++) {
-        class = *oa_table_class_of(t, page);
-
-        if (class == 0) {
-            continue;
-        }
-
-        shm->npages[class - 1]++;
-
-        for (i = 0; i < OA_PAGE_SLOTS; i += oa_class_slots[class - 1]) {
-            r = oa_table_record(t, page * OA_PAGE_SLOTS + i);
-
-            if ((r->seq & 1) || oa_record_kind(r) == OA_RECORD_FREE) {
-                oa_table_free(t, r);
-
-            } else {
-                oa_table_repair_record(t, r);
-            }
-        }
-    }
-
-    oa_seq_close(&shm->seq);
-}
-
-
-/* Of a route that was being replaced both records are there: one stays. */
-
-static void
-oa_table_repair_record(oa_table_t *t, oa_record_t *r)
-{
-    uint32_t         *entry;
-    uint64_t          hash;
-    ngx_str_t         label;
-    oa_record_t      *other;
-    oa_table_info_t  *info;
-
-    label.len = r->head.label_len;
-    label.data = r->packed;
-
-    hash = oa_table_hash(oa_record_id(r), label.data, label.len);
-    entry = oa_table_find(t, oa_record_id(r), hash, &label);
-    info = &t->shm->tables[oa_record_id(r)];
-
-    if (*entry) {
-        other = oa_table_record(t, *entry);
-
-        if (other->head.version > r->head.version) {
-            oa_table_free(t, r);
-            return;
-        }
-
-        if (oa_record_kind(other) == OA_RECORD_ROUTE) {
-            info->count--;
-        }
-
-        oa_table_free(t, other);
-    }
-
-    *entry = OA_ENTRY_SET | OA_ENTRY_TAG(hash) | oa_table_slot(t, r);
-
-    if (oa_record_kind(r) == OA_RECORD_ROUTE) {
-        info->count++;
-    }
-}
-
-
-ngx_uint_t
-oa_table_pages(oa_table_t *t)
-{
-    ngx_uint_t  class, n;
-
-    n = 0;
-
-    for (class = 0; class < OA_CLASSES; class++) {
-        n += t->shm->npages[class];
-    }
-
-    return n;
-}
-
-
-ngx_uint_t
-oa_table_slots(size_t packed_size)
-{
-    ngx_uint_t  class;
-
-    for (class = 0; class < OA_CLASSES - 1; class++) {
-        if (OA_RECORD_HEAD + packed_size
-            <= oa_class_slots[class] * OA_TABLE_SLOT)
-        {
-            break;
-        }
-    }
-
-    return oa_class_slots[class];
 }
 
 

@@ -184,7 +184,7 @@ sub spec {
 sub run {
     my ($rounds) = @_;
     my %arms = arms();
-    my (%ratio, %rps, %runs);
+    my (%ratio, %rps, %runs, %cost);
 
     for my $name (sort keys %arms) {
         next unless grep { !m{/} and !-e OA::Nginx->module_path($_) }
@@ -223,6 +223,10 @@ sub run {
                 grep { $arm->{turns}[$_] and $base->{turns}[$_] }
                 0 .. $#{ $arm->{turns} }) // die "no turn has answers\n";
 
+            # the worker's own time: holds where others took its CPU
+            push @{ $cost{$name} }, $arm->{rps} / $arm->{server_cpu}
+                                   * $base->{server_cpu} / $base->{rps};
+
             for ($base, $arm) {
                 push @{ $rps{ $_->{arm} } }, Bench::median(@{ $_->{turns} });
                 push @{ $runs{ $_->{arm} } }, $_;
@@ -237,11 +241,12 @@ sub run {
         my %m = map { my $key = $_;
                       $key => Bench::median(map { $_->{$key} } @runs) }
                 qw(busy server_cpu p50_us p99_us);
-        printf "%-26s %7.0f/s (best %.0f)  p50 %.0f us  p99 %.0f us  "
-               . "worker's CPU %.0f %%  generator busy %.0f %%\n",
+        printf "%-26s %7.0f/s  p50 %4.0f us  p99 %5.0f us  worker's CPU "
+               . "%3.0f %%  per CPU second %s  generator busy %3.0f %%\n",
             $arms{$name}{title}, Bench::median(@{ $rps{$name} }),
-            Bench::quantile(1, @{ $rps{$name} }), @m{qw(p50_us p99_us)},
-            100 * $m{server_cpu}, 100 * $m{busy};
+            @m{qw(p50_us p99_us)}, 100 * $m{server_cpu},
+            $cost{$name} ? sprintf('%.3f', Bench::median(@{ $cost{$name} }))
+                          : '1    ', 100 * $m{busy};
     }
 
     $_->{nginx}->stop for values %arms;

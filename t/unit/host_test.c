@@ -100,6 +100,7 @@ static const test_pair_t  hosts[] = {
     NONE("a\x80." DOM),
     NONE("a\xff." DOM),
     NONE("alice.openagents\0example"),
+    NONE("alice.openagents\x0e" "example"),
     NONE("alice." DOM "\0"),
     NONE("alice.openagents.\xc5xample"),
     NONE("alice\xe3\x80\x82openagents.example"),

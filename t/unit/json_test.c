@@ -56,6 +56,7 @@ static const test_pair_t  pairs[] = {
     PAIR("\xf0", FFFD),
     PAIR("\x80", FFFD),
     PAIR("\xff", FFFD),
+    PAIR("\xf5\x80\x80\x80", FFFD FFFD FFFD FFFD),
     PAIR("\xc3\"", FFFD "\\\""),
     PAIR("\xe2\x82\\", FFFD "\\\\"),
     PAIR("\xf0\x9f\x98\n", FFFD "\\u000a")

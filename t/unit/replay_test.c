@@ -530,6 +530,7 @@ test_malformed(void)
 
 #define MAC     "jkwGCkctpZkSOLcKIWKCM_ffhdIQZOVE3cA1Shh55wA"
 #define SUB128  USER64 USER64 USER64 "YWFhYWFhYWFhYWFhYWFhYWFhYWE"
+#define SUB129  USER64 USER64 USER64 "YWFhYWFhYWFhYWFhYWFhYWFhYWFh"
 
     static const ngx_str_t  tests[] = {
         ngx_string(""),
@@ -580,11 +581,12 @@ test_malformed(void)
         ngx_string("v1.1767225600.YQ==." MAC),
         ngx_string("v1.1767225600.YWE=." MAC),
         ngx_string("v1.1767225600.YWFhY." MAC),
+        ngx_string("v1.1767225600.YWFhA." MAC),
         ngx_string("v1.1767225600.YW Fh." MAC),
         ngx_string("v1.1767225600.YWF+." MAC),
         ngx_string("v1.1767225600.YWF/." MAC),
         ngx_string("v1.1767225600.YWF\xc3." MAC),
-        ngx_string("v1.1767225600." SUB128 "YQ." MAC),
+        ngx_string("v1.1767225600." SUB129 "." MAC),
         /* MAC */
         ngx_string("v1.1767225600.-.jkwGCkctpZkSOLcKIWKCM_ffhdIQZOVE3cA1Shh5"
                    "5w"),

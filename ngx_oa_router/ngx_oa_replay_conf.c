@@ -1,0 +1,391 @@
+
+/*
+ * The directives of the replay.
+ */
+
+
+#include "ngx_oa_router.h"
+
+
+static char *ngx_oa_replay_param(ngx_conf_t *cf, ngx_oa_replay_conf_t *replay,
+    ngx_str_t *value);
+static char *ngx_oa_replay_cache(ngx_conf_t *cf, ngx_oa_replay_conf_t *replay,
+    ngx_str_t *value);
+static ngx_uint_t ngx_oa_replay_value(ngx_str_t *arg, const char *name,
+    ngx_str_t *value);
+static ngx_uint_t ngx_oa_is_token(ngx_str_t *name);
+
+
+char *
+ngx_oa_replay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_oa_router_loc_conf_t *rlcf = conf;
+
+    char                      *rv;
+    ngx_str_t                 *value;
+    ngx_uint_t                 i;
+    ngx_oa_replay_conf_t      *replay;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (rlcf->replay) {
+        return "is duplicate";
+    }
+
+    replay = ngx_pcalloc(cf->pool, sizeof(ngx_oa_replay_conf_t));
+    if (replay == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    replay->status = NGX_HTTP_TEMPORARY_REDIRECT;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        rv = ngx_oa_replay_param(cf, replay, &value[i]);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    rlcf->replay = replay;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_oa_replay_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_uint_t
+ngx_oa_replay_value(ngx_str_t *arg, const char *name, ngx_str_t *value)
+{
+    size_t  len;
+
+    len = ngx_strlen(name);
+
+    if (arg->len <= len || ngx_strncmp(arg->data, name, len) != 0) {
+        return 0;
+    }
+
+    value->data = arg->data + len;
+    value->len = arg->len - len;
+
+    return 1;
+}
+
+
+static char *
+ngx_oa_replay_param(ngx_conf_t *cf, ngx_oa_replay_conf_t *replay,
+    ngx_str_t *arg)
+{
+    ngx_int_t  n;
+    ngx_str_t  value;
+
+    if (ngx_strcmp(arg->data, "prefer") == 0) {
+        replay->prefer = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "forward_credentials") == 0) {
+        replay->forward_credentials = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "format=header") == 0) {
+        replay->format = NGX_OA_FORMAT_HEADER;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "format=json") == 0) {
+        replay->format = NGX_OA_FORMAT_JSON;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "fallback=prefer_self") == 0
+        || ngx_strcmp(arg->data, "fallback=force_self") == 0)
+    {
+        (void) ngx_oa_replay_value(arg, "fallback=", &replay->fallback);
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_oa_replay_value(arg, "timeout=", &value)) {
+        n = oa_replay_duration(&value);
+
+        if (n == NGX_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid timeout in \"%V\", expected one of "
+                               "1ms to 10m, like \"20s\"", arg);
+            return NGX_CONF_ERROR;
+        }
+
+        replay->timeout = value;
+        replay->timeout_sec = (n + 999) / 1000;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_oa_replay_value(arg, "status=", &value)) {
+        n = ngx_atoi(value.data, value.len);
+
+        if (n != 200 && n != 204 && n != 307 && n != 409) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid status in \"%V\", expected 200, 204, "
+                               "307 or 409", arg);
+            return NGX_CONF_ERROR;
+        }
+
+        replay->status = n;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_oa_replay_value(arg, "cache=", &value)) {
+        return ngx_oa_replay_cache(cf, replay, &value);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\", expected format=header|json,"
+                       " forward_credentials, prefer, timeout=TIME, "
+                       "fallback=prefer_self|force_self, cache=PATH[,TIME] or "
+                       "status=CODE", arg);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_oa_replay_cache(ngx_conf_t *cf, ngx_oa_replay_conf_t *replay,
+    ngx_str_t *value)
+{
+    u_char      *p, *last;
+    ngx_int_t    ttl;
+    ngx_str_t    time;
+
+    ttl = 60;
+    last = value->data + value->len;
+    p = ngx_strlchr(value->data, last, ',');
+
+    if (p) {
+        time.data = p + 1;
+        time.len = last - time.data;
+        ttl = ngx_parse_time(&time, 1);
+        last = p;
+    }
+
+    replay->cache_path.data = value->data;
+    replay->cache_path.len = last - value->data;
+    replay->cache_ttl = ttl;
+
+    /* "/" first and "*" last, and nothing that ends a header's field */
+
+    for (p = value->data; p < last; p++) {
+        if (*p <= 0x20 || *p >= 0x7f || *p == ';' || *p == '"'
+            || (*p == '*' && p != last - 1))
+        {
+            break;
+        }
+    }
+
+    if (p < last || last - value->data < 2 || value->data[0] != '/'
+        || last[-1] != '*' || ttl == NGX_ERROR || ttl < 10)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid cache \"%V\", expected a path that ends "
+                           "with \"*\" and a time of 10s or more, like "
+                           "\"/static/*,60s\"", value);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_oa_replay_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_oa_router_loc_conf_t *rlcf = conf;
+
+    ngx_str_t  *value;
+
+    if (rlcf->replay_key.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    rlcf->replay_key_per_machine = 0;
+
+    if (cf->args->nelts == 3) {
+        if (ngx_strcmp(value[2].data, "per=machine") == 0) {
+            rlcf->replay_key_per_machine = 1;
+
+        } else if (ngx_strcmp(value[2].data, "per=app") != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", expected per=app or "
+                               "per=machine", &value[2]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (ngx_oa_secret(cf, &value[1], &rlcf->replay_key) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* RFC 9110, 5.6.2 */
+
+static ngx_uint_t
+ngx_oa_is_token(ngx_str_t *name)
+{
+    size_t  i;
+    u_char  c;
+
+    for (i = 0; i < name->len; i++) {
+        c = name->data[i];
+
+        if (c <= 0x20 || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c)) {
+            return 0;
+        }
+    }
+
+    return name->len != 0;
+}
+
+
+char *
+ngx_oa_replay_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_oa_router_loc_conf_t *rlcf = conf;
+
+    ngx_str_t                         *value;
+    ngx_oa_set_header_t               *sh;
+    ngx_http_compile_complex_value_t   ccv;
+
+    value = cf->args->elts;
+
+    if (!ngx_oa_is_token(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is not the name of a header", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (rlcf->set_headers == NGX_CONF_UNSET_PTR) {
+        rlcf->set_headers = ngx_array_create(cf->pool, 4,
+                                             sizeof(ngx_oa_set_header_t));
+        if (rlcf->set_headers == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    sh = ngx_array_push(rlcf->set_headers);
+    if (sh == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    sh->name = value[1];
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &value[2];
+    ccv.complex_value = &sh->value;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_oa_replay_hide_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_oa_router_loc_conf_t *rlcf = conf;
+
+    ngx_str_t  *value, *name;
+
+    value = cf->args->elts;
+
+    if (!ngx_oa_is_token(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is not the name of a header", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (rlcf->hide_headers == NGX_CONF_UNSET_PTR) {
+        rlcf->hide_headers = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+        if (rlcf->hide_headers == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    name = ngx_array_push(rlcf->hide_headers);
+    if (name == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *name = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+/* What goes together and what does not, once all is merged. */
+
+char *
+ngx_oa_replay_check(ngx_conf_t *cf, ngx_oa_router_loc_conf_t *rlcf)
+{
+    ngx_oa_replay_conf_t      *replay;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    replay = rlcf->replay;
+
+    if (replay == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (rlcf->routes == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"oa_replay\" needs an \"oa_router\" in %s:%ui",
+                      cf->conf_file->file.name.data, cf->conf_file->line);
+        return NGX_CONF_ERROR;
+    }
+
+    if (replay->cache_path.len
+        && (rlcf->replay_key.len || replay->timeout.len
+            || replay->fallback.len))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"cache=\" of \"oa_replay\" cannot go with "
+                      "\"oa_replay_key\", \"timeout=\" or \"fallback=\": Fly "
+                      "ignores them on cached replays");
+        return NGX_CONF_ERROR;
+    }
+
+    if (replay->format == NGX_OA_FORMAT_HEADER
+        && (rlcf->set_headers || rlcf->hide_headers))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"oa_replay_set_header\" and \"oa_replay_hide_header\" "
+                      "need \"oa_replay format=json\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if (rlcf->large.len) {
+        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+        if (clcf->client_max_body_size != NGX_CONF_UNSET
+            && clcf->client_max_body_size != 0
+            && clcf->client_max_body_size <= NGX_OA_REPLAY_BODY_MAX)
+        {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"oa_replay_large\" needs a "
+                          "\"client_max_body_size\" of 0 or above 1m");
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
