@@ -304,7 +304,8 @@ ngx_oa_feed_hint(ngx_oa_feed_t *feed, json_t *json)
     ngx_oa_count(NGX_OA_COUNT_FEED_HINTS);
 
     value = json_object_get(json, "version");
-    hash = oa_table_hash(feed->routes->id, label.data, label.len);
+    hash = oa_table_hash(feed->routes->table, feed->routes->id, label.data,
+                         label.len);
 
     if (json_is_integer(value)
         && ngx_oa_routes_get(feed->routes, hash, &label, &copy) == NGX_OK

@@ -161,8 +161,8 @@ ngx_oa_router_peek(ngx_http_request_t *r)
         return ctx;
     }
 
-    ctx->hash = oa_table_hash(rlcf->routes->id, ctx->label.data,
-                              ctx->label.len);
+    ctx->hash = oa_table_hash(ctx->routes->table, ctx->routes->id,
+                              ctx->label.data, ctx->label.len);
 
     (void) ngx_oa_router_look(ctx);
 

@@ -6,6 +6,8 @@
 
 #include "ngx_oa_router.h"
 
+#include <openssl/rand.h>
+
 
 static ngx_int_t ngx_oa_router_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_oa_router_postconfiguration(ngx_conf_t *cf);
@@ -422,6 +424,7 @@ ngx_oa_router_zone_init(ngx_oa_zone_t *zone, void *part, ngx_uint_t fresh,
 {
     ngx_oa_router_main_conf_t *rmcf = data;
 
+    uint64_t           seed;
     ngx_uint_t         i;
     oa_table_t        *table;
     ngx_oa_routes_t  **routes;
@@ -434,7 +437,12 @@ ngx_oa_router_zone_init(ngx_oa_zone_t *zone, void *part, ngx_uint_t fresh,
     table->data = zone;
 
     if (fresh) {
-        oa_table_create(table, part);
+        if (RAND_bytes((u_char *) &seed, sizeof(uint64_t)) != 1) {
+            ngx_log_error(NGX_LOG_EMERG, log, 0, "RAND_bytes() failed");
+            return NGX_ERROR;
+        }
+
+        oa_table_create(table, part, seed);
     }
 
     routes = rmcf->routes.elts;

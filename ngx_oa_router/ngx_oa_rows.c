@@ -94,8 +94,8 @@ ngx_oa_rows_add(void *data, const oa_route_t *route)
     ngx_int_t         rc;
     oa_route_head_t   head;
 
-    hash = oa_table_hash(rows->routes->id, route->subdomain.data,
-                         route->subdomain.len);
+    hash = oa_table_hash(rows->routes->table, rows->routes->id,
+                         route->subdomain.data, route->subdomain.len);
 
     rc = ngx_oa_rows_seen(rows, hash);
 
@@ -133,7 +133,7 @@ ngx_oa_rows_add(void *data, const oa_route_t *route)
 }
 
 
-/* NGX_DECLINED: the hash was there.  Hashes have 64 bits: equal is the same. */
+/* NGX_DECLINED: the hash was there.  Of 64 bits, equal is the same. */
 
 static ngx_int_t
 ngx_oa_rows_seen(ngx_oa_rows_t *rows, uint64_t hash)

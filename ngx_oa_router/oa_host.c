@@ -114,14 +114,14 @@ oa_host_same(const u_char *host, const u_char *domain, size_t len)
 
 
 uint64_t
-oa_label_hash(const u_char *label, size_t len, ngx_uint_t table)
+oa_label_hash(const u_char *label, size_t len, uint64_t seed)
 {
     size_t         n;
     uint64_t       a, b, h;
     const u_char  *p;
 
     p = label;
-    h = oa_hash_fold((uint64_t) table ^ OA_HASH_K0, OA_HASH_K1);
+    h = oa_hash_fold(seed ^ OA_HASH_K0, OA_HASH_K1);
 
     for (n = len; n > 16; n -= 16) {
         h = oa_hash_fold(oa_hash_load8(p) ^ OA_HASH_K1,

@@ -28,10 +28,10 @@ ngx_int_t oa_host_label(const ngx_str_t *host, const ngx_str_t *domain,
     u_char *buf, ngx_str_t *label);
 
 /*
- * The hash by which a label is found in the table: 64 bits, with the table's
- * number mixed in; any change invalidates zones in use.
+ * The hash by which a label is found in the table: 64 bits, keyed by a seed;
+ * any change invalidates zones in use.
  */
-uint64_t oa_label_hash(const u_char *label, size_t len, ngx_uint_t table);
+uint64_t oa_label_hash(const u_char *label, size_t len, uint64_t seed);
 
 /*
  * Copies the arguments of a URL (the bytes behind "?") to dst without the

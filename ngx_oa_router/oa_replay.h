@@ -37,6 +37,10 @@ size_t oa_replay_header_size(const oa_replay_t *replay);
 u_char *oa_replay_header(u_char *p, const oa_replay_t *replay);
 
 
+/* A number in decimal, at most 20 bytes; the end of what was written. */
+u_char *oa_replay_decimal(u_char *p, uint64_t n);
+
+
 /* The json form, application/vnd.fly.replay+json. */
 typedef struct {
     oa_replay_t          replay;
@@ -55,7 +59,7 @@ u_char *oa_replay_json(u_char *p, const oa_replay_json_t *json);
 
 
 /*
- * State: v1.EXP.SUB.MAC
+ * State (oa_replay_state.c): v1.EXP.SUB.MAC
  *
  * EXP is in unix seconds, SUB base64url of the user's id or "-", MAC
  * base64url(HMAC-SHA256(K, "v1.EXP.SUB.TARGET")), without padding.  TARGET is

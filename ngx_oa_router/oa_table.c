@@ -44,7 +44,7 @@ oa_table_index_size(ngx_uint_t npages)
 
 
 void
-oa_table_create(oa_table_t *t, void *part)
+oa_table_create(oa_table_t *t, void *part, uint64_t seed)
 {
     uint32_t         size;
     oa_table_shm_t  *shm;
@@ -52,10 +52,18 @@ oa_table_create(oa_table_t *t, void *part)
     size = oa_table_index_size(t->npages);
 
     shm = part;
+    shm->seed = seed;
     shm->mask = size - 1;
     shm->class_of = offsetof(oa_table_shm_t, index) + size * sizeof(uint32_t);
 
     t->shm = shm;
+}
+
+
+uint64_t
+oa_table_hash(oa_table_t *t, ngx_uint_t id, const u_char *label, size_t len)
+{
+    return oa_label_hash(label, len, t->shm->seed + id);
 }
 
 
@@ -167,10 +175,11 @@ oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
 
             if (kind == OA_RECORD_NEGATIVE) {
                 copy->negative = 1;
-                return (now - used < negative_ttl) ? NGX_OK : NGX_DECLINED;
+                return oa_age(now, used) < (int32_t) negative_ttl
+                       ? NGX_OK : NGX_DECLINED;
             }
 
-            if (now - used > OA_USED_GRAIN) {
+            if (oa_age(now, used) > OA_USED_GRAIN) {
                 __atomic_store_n(&r->used, now, __ATOMIC_RELAXED);
             }
 
@@ -231,14 +240,15 @@ oa_table_put_negative(oa_table_t *t, ngx_uint_t id, const ngx_str_t *label,
     uint64_t version, uint8_t gen, uint32_t now)
 {
     uint32_t         slot, entry;
+    uint64_t         hash;
     ngx_int_t        rc;
     oa_route_t       route;
     oa_record_t     *r;
     oa_table_shm_t  *shm;
 
     shm = t->shm;
-    entry = *oa_table_find(t, id, oa_table_hash(id, label->data, label->len),
-                           label);
+    hash = oa_table_hash(t, id, label->data, label->len);
+    entry = *oa_table_find(t, id, hash, label);
 
     if (version == 0
         && entry
@@ -270,8 +280,7 @@ oa_table_put_negative(oa_table_t *t, ngx_uint_t id, const ngx_str_t *label,
         return rc;
     }
 
-    entry = *oa_table_find(t, id, oa_table_hash(id, label->data, label->len),
-                           label);
+    entry = *oa_table_find(t, id, hash, label);
 
     shm->negatives[shm->negative] = (entry & OA_ENTRY_SLOT) + 1;
     shm->negative = (shm->negative + 1) % OA_TABLE_NEGATIVES;
@@ -294,7 +303,7 @@ oa_table_store(oa_table_t *t, ngx_uint_t id, oa_record_kind_e kind,
     ngx_memzero(&head, sizeof(oa_route_head_t));
 
     size = oa_route_pack_size(route, &head);
-    hash = oa_table_hash(id, route->subdomain.data, route->subdomain.len);
+    hash = oa_table_hash(t, id, route->subdomain.data, route->subdomain.len);
     entry = oa_table_find(t, id, hash, &route->subdomain);
 
     if (*entry) {
@@ -375,7 +384,7 @@ oa_table_remove(oa_table_t *t, oa_record_t *r)
     mask = shm->mask;
     slot = oa_table_slot(t, r);
 
-    i = oa_table_hash(oa_record_id(r), r->packed, r->head.label_len) & mask;
+    i = oa_table_hash(t, oa_record_id(r), r->packed, r->head.label_len) & mask;
 
     while ((shm->index[i] & OA_ENTRY_SLOT) != slot || shm->index[i] == 0) {
 
@@ -392,7 +401,7 @@ oa_table_remove(oa_table_t *t, oa_record_t *r)
 
     for (j = (i + 1) & mask; shm->index[j]; j = (j + 1) & mask) {
         other = oa_table_record(t, shm->index[j]);
-        home = oa_table_hash(oa_record_id(other), other->packed,
+        home = oa_table_hash(t, oa_record_id(other), other->packed,
                              other->head.label_len) & mask;
 
         if (((j - home) & mask) >= ((j - i) & mask)) {

@@ -83,15 +83,19 @@ typedef struct {
 /* Bytes of the table's own part in a zone with so many pages. */
 size_t oa_table_size(ngx_uint_t npages);
 
-/* Makes a table of zeroed memory of that size. */
-void oa_table_create(oa_table_t *t, void *part);
+/*
+ * Makes a table of zeroed memory of that size.  seed is random and secret, so
+ * that nobody can choose names that fall together.
+ */
+void oa_table_create(oa_table_t *t, void *part, uint64_t seed);
 
 /* The entry of a name, made where it is new; NULL when all are taken. */
 oa_table_info_t *oa_table_info(oa_table_t *t, const ngx_str_t *name,
     ngx_uint_t *id);
 
 /* The hash of a label for all functions here. */
-#define oa_table_hash(id, label, len)  oa_label_hash(label, len, id)
+uint64_t oa_table_hash(oa_table_t *t, ngx_uint_t id, const u_char *label,
+    size_t len);
 
 /* Asks the memory for what oa_table_get() will read. */
 void oa_table_prefetch(oa_table_t *t, uint64_t hash);

@@ -25,6 +25,7 @@
 /* So many pages can be named by 24 bits of slot number. */
 #define OA_MAX_PAGES        ((OA_ENTRY_SLOT + 1) / OA_PAGE_SLOTS)
 
+
 typedef enum {
     OA_RECORD_FREE = 0,
     OA_RECORD_ROUTE,
@@ -51,6 +52,13 @@ typedef struct {
 #define OA_RECORD_HEAD      offsetof(oa_record_t, packed)
 
 
+/*
+ * Milliseconds since then.  Each process has its own idea of now, so it may
+ * be a little before what another has written.
+ */
+#define oa_age(now, then)   ((int32_t) ((now) - (then)))
+
+
 /* Records come in three sizes, a page holds one. */
 #define OA_CLASSES          3
 
@@ -58,6 +66,8 @@ extern const ngx_uint_t  oa_class_slots[OA_CLASSES];
 
 
 struct oa_table_shm_s {
+    uint64_t             seed;        /* of the hashes */
+
     uint32_t             seq;         /* odd while entries move */
     uint32_t             mask;
     uint32_t             hand;        /* page where to look for old ones */

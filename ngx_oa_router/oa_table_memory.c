@@ -131,7 +131,8 @@ oa_table_evict(oa_table_t *t, ngx_uint_t class, uint32_t now)
         r = oa_table_record(t, shm->hand * OA_PAGE_SLOTS + i);
 
         if ((r->seq & 1) == 0
-            && (oldest == NULL || now - r->used > now - oldest->used))
+            && (oldest == NULL
+                || oa_age(now, r->used) > oa_age(now, oldest->used)))
         {
             oldest = r;
         }
@@ -304,7 +305,7 @@ oa_table_repair_record(oa_table_t *t, oa_record_t *r)
     label.len = r->head.label_len;
     label.data = r->packed;
 
-    hash = oa_table_hash(oa_record_id(r), label.data, label.len);
+    hash = oa_table_hash(t, oa_record_id(r), label.data, label.len);
     entry = oa_table_find(t, oa_record_id(r), hash, &label);
     info = &t->shm->tables[oa_record_id(r)];
 
