@@ -135,7 +135,7 @@ is $ng->log_count(qr/\[error\]/), $errors + 1, 'no more than that';
 subtest 'the file is gone' => sub {
     my $before = $ng->log_count(qr/\[error\]/);
     unlink $file or die $!;
-    ok $ng->wait_log(qr/\[error\].*\Q$file\E" failed \(2: /, 3), 'said';
+    ok $ng->wait_log(qr/\[error\].*\Q$file\E" failed,.* \(2: /, 3), 'said';
     is replay('alice'), 'app=oa-alice;instance=malice', 'the old stays';
     ok $ng->reload, 'a reload without it';
     is replay('alice'), 'app=oa-alice;instance=malice', 'the old stays';
@@ -147,7 +147,7 @@ ok +(wait_for { replay('bob') } 1), 'and taken up';
 subtest 'a folder in its place' => sub {
     unlink $file;
     mkdir $file or die $!;
-    ok $ng->wait_log(qr/\[error\].*\Q$file\E" failed \(21: /, 3), 'said';
+    ok $ng->wait_log(qr/\[error\].*\Q$file\E" failed,.* \(21: /, 3), 'said';
     is replay('bob'), 'app=oa-bob;instance=mbob', 'the old stays';
 };
 
