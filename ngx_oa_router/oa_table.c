@@ -463,15 +463,21 @@ oa_table_each(oa_table_t *t, ngx_uint_t id, ngx_uint_t page,
     size_t           size;
     u_char           text[3 * 36];
     uint32_t         seq;
-    ngx_uint_t       i, class;
+    ngx_uint_t       i, class, first;
     oa_route_t       route;
     oa_record_t     *r;
     oa_table_copy_t  copy;
 
     class = *oa_table_class_of(t, page);
+    first = page * OA_PAGE_SLOTS;
+    page = (page + 1 < t->npages) ? page + 1 : 0;
 
-    for (i = 0; class && i < OA_PAGE_SLOTS; i += oa_class_slots[class - 1]) {
-        r = oa_table_record(t, page * OA_PAGE_SLOTS + i);
+    if (class == 0) {
+        return page;
+    }
+
+    for (i = 0; i < OA_PAGE_SLOTS; i += oa_class_slots[class - 1]) {
+        r = oa_table_record(t, first + i);
 
         seq = __atomic_load_n(&r->seq, __ATOMIC_ACQUIRE);
 
@@ -509,5 +515,5 @@ oa_table_each(oa_table_t *t, ngx_uint_t id, ngx_uint_t page,
         each(data, &route);
     }
 
-    return page + 1 < t->npages ? page + 1 : 0;
+    return page;
 }

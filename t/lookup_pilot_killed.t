@@ -21,7 +21,7 @@ $pg->log_queries('oa_router');
 
 my $ng = OA::Nginx->new(workers => 4, http => <<"CONF");
     oa_zone 16m;
-    oa_postgres '@{[ $pg->conninfo(user => 'oa_router',) ]}' timeout=10s;
+    oa_postgres '@{[ $pg->conninfo(user => 'oa_router') ]}' timeout=10s;
     oa_routes t { domain openagents.example; source postgres; }
     server {
         listen 127.0.0.1:%%PORT_0%% reuseport;

@@ -117,7 +117,7 @@ $user$load
 @{[ $o{main} // '' ]}
 
 events {
-    worker_connections  4096;
+    worker_connections  @{[ $o{connections} // 1000 ]};
 @{[ $o{events} // '' ]}
 }
 
@@ -340,6 +340,7 @@ __END__
         },
         main    => 'worker_shutdown_timeout 5s;',
         workers => 2,
+        connections => 1000,                        # a worker's
         env     => { FLY_REGION => 'fra' },         # all that nginx has
         files   => { 'routes.json' => '{"routes":[]}' },
         modules => [qw(ngx_oa_core_module)],        # default: all there are

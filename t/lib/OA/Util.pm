@@ -7,9 +7,9 @@ use warnings;
 
 use Carp qw(croak);
 use Exporter qw(import);
-use Fcntl qw(:flock O_CREAT O_RDWR);
 use File::Temp ();
 use IO::Socket::IP ();
+use IO::Socket::UNIX ();
 use POSIX qw(:sys_wait_h);
 use Socket qw(SOCK_STREAM SOCK_DGRAM);
 use Time::HiRes qw(sleep time);
@@ -67,29 +67,25 @@ sub temp_dir {
 }
 
 # A port for this process alone.  Ports are below the ephemeral range, so no
-# outgoing connection takes one, and locked for as long as the test lives, so
-# no test that runs beside does.
-my @locks;
+# outgoing connection takes one; and a name of the port, an abstract socket
+# that goes with the process, keeps off the tests that run beside.
+my @names;
 
 sub free_port {
     my ($proto) = @_;
     my $type = ($proto // 'tcp') eq 'udp' ? SOCK_DGRAM : SOCK_STREAM;
-    my $dir = ($ENV{TMPDIR} // '/tmp') . "/oa-ports-$<";
-
-    mkdir $dir, 0700;
 
     for (1 .. 500) {
         my $port = 12000 + int rand 18000;
-
-        sysopen my $fh, "$dir/$port", O_CREAT | O_RDWR or croak "$dir: $!";
-        flock $fh, LOCK_EX | LOCK_NB or next;
+        my $name = IO::Socket::UNIX->new(Local => "\0ngx_oa port $port",
+                                         Type => SOCK_DGRAM) or next;
 
         IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => $port,
                             Type => $type,
                             $type == SOCK_STREAM ? (Listen => 1) : ())
             or next;
 
-        push @locks, $fh;
+        push @names, $name;
         return $port;
     }
 
