@@ -14,7 +14,7 @@
 
 #define NGX_OA_ZONE_DEFAULT  (64 * 1024 * 1024)
 #define NGX_OA_ZONE_MIN      (1024 * 1024)
-#define NGX_OA_ZONE_MAX      ((ssize_t) 2 * 1024 * 1024 * 1024)
+#define NGX_OA_ZONE_MAX      ((off_t) 2 * 1024 * 1024 * 1024)
 
 #define NGX_OA_ZONE_PARTS    16
 #define NGX_OA_DUTIES        32

@@ -124,7 +124,7 @@ ngx_oa_core_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_oa_core_main_conf_t *cmcf = conf;
 
-    ssize_t     size;
+    off_t       size;
     ngx_str_t  *value;
 
     if (cmcf->zone.size) {
@@ -132,7 +132,7 @@ ngx_oa_core_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     value = cf->args->elts;
-    size = ngx_parse_size(&value[1]);
+    size = ngx_parse_offset(&value[1]);
 
     if (size == NGX_ERROR || size < NGX_OA_ZONE_MIN || size > NGX_OA_ZONE_MAX)
     {

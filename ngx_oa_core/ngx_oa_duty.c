@@ -17,6 +17,8 @@
 #define NGX_OA_DUTY_LOST   3000
 
 
+static ngx_uint_t ngx_oa_duty_is_wanted(ngx_oa_core_main_conf_t *cmcf,
+    ngx_oa_shm_duty_t *sd);
 static void ngx_oa_duty_tick(ngx_event_t *ev);
 static void ngx_oa_duty_try(ngx_oa_duty_slot_t *ds);
 static void ngx_oa_duty_keep(ngx_oa_duty_slot_t *ds);
@@ -63,7 +65,9 @@ ngx_oa_duties_attach(ngx_oa_core_main_conf_t *cmcf, ngx_log_t *log)
 
             /* a name of an earlier configuration is forgotten when free */
 
-            if (found == NGX_OA_DUTIES && sd->pid == 0) {
+            if (found == NGX_OA_DUTIES && sd->pid == 0
+                && !ngx_oa_duty_is_wanted(cmcf, sd))
+            {
                 found = n;
             }
         }
@@ -85,6 +89,29 @@ ngx_oa_duties_attach(ngx_oa_core_main_conf_t *cmcf, ngx_log_t *log)
     }
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_oa_duty_is_wanted(ngx_oa_core_main_conf_t *cmcf, ngx_oa_shm_duty_t *sd)
+{
+    ngx_str_t           *name;
+    ngx_uint_t           i;
+    ngx_oa_duty_slot_t  *ds;
+
+    ds = cmcf->duties.elts;
+
+    for (i = 0; i < cmcf->duties.nelts; i++) {
+        name = &ds[i].duty->name;
+
+        if (ngx_strncmp(sd->name, name->data, name->len) == 0
+            && sd->name[name->len] == '\0')
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -11,7 +11,7 @@
 
 
 #define NGX_OA_FLIGHT_POLL    10
-#define NGX_OA_FLIGHT_LINGER  1000
+#define NGX_OA_FLIGHT_GRACE   1000
 
 
 static ngx_oa_shm_flight_t *ngx_oa_flight_find(uint64_t key);
@@ -227,14 +227,21 @@ ngx_oa_flight_find(uint64_t key)
 }
 
 
+/*
+ * A free entry, a lost one, or the one that landed first: who still waits for
+ * that one finds it gone, which is as good as landed.
+ */
+
 static ngx_oa_shm_flight_t *
 ngx_oa_flight_place(uint64_t key)
 {
     ngx_uint_t            i;
-    ngx_oa_shm_flight_t  *sf;
+    ngx_oa_shm_flight_t  *sf, *landed;
 
     sf = &ngx_oa_zone_running->shm->flights[
              key % (NGX_OA_FLIGHTS / NGX_OA_FLIGHT_WAYS) * NGX_OA_FLIGHT_WAYS];
+
+    landed = NULL;
 
     for (i = 0; i < NGX_OA_FLIGHT_WAYS; i++) {
         switch (sf[i].state) {
@@ -244,10 +251,10 @@ ngx_oa_flight_place(uint64_t key)
 
         case NGX_OA_FLIGHT_LANDED:
 
-            /* other workers must have had time to look */
-
-            if (ngx_current_msec - sf[i].since > NGX_OA_FLIGHT_LINGER) {
-                return &sf[i];
+            if (landed == NULL
+                || (ngx_msec_int_t) (sf[i].since - landed->since) < 0)
+            {
+                landed = &sf[i];
             }
 
             break;
@@ -262,7 +269,7 @@ ngx_oa_flight_place(uint64_t key)
         }
     }
 
-    return NULL;
+    return landed;
 }
 
 
@@ -275,6 +282,6 @@ static ngx_uint_t
 ngx_oa_flight_lost(ngx_oa_shm_flight_t *sf)
 {
     return (ngx_msec_int_t) (ngx_current_msec - sf->deadline)
-           > NGX_OA_FLIGHT_LINGER
+           > NGX_OA_FLIGHT_GRACE
            || !ngx_oa_alive(sf->pid);
 }

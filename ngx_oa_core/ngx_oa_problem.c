@@ -134,6 +134,10 @@ ngx_oa_problem(ngx_http_request_t *r, const ngx_oa_problem_t *problem)
         return problem->status;
     }
 
+    /* nobody needs the body: it is not asked for */
+
+    r->expect_tested = 1;
+
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;

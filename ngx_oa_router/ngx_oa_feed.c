@@ -492,7 +492,7 @@ ngx_oa_feed_answer(ngx_oa_pg_query_t *query, PGresult *res)
         break;
 
     case NGX_OA_FEED_CATCH_UP:
-        rc = ngx_oa_routes_apply(feed->routes, res);
+        rc = ngx_oa_routes_apply(feed->routes, res, OA_TABLE_NEWS);
 
         if (rc == NGX_OK) {
             ngx_oa_feed_in_step(feed);
@@ -505,7 +505,7 @@ ngx_oa_feed_answer(ngx_oa_pg_query_t *query, PGresult *res)
         break;
 
     case NGX_OA_FEED_HINTED:
-        rc = ngx_oa_routes_apply(feed->routes, res);
+        rc = ngx_oa_routes_apply(feed->routes, res, OA_TABLE_NEWS);
 
         if (rc == NGX_OK) {
             ngx_oa_feed_next(feed);
@@ -572,7 +572,7 @@ ngx_oa_feed_got_page(ngx_oa_feed_t *feed, PGresult *res)
 {
     int  n, len;
 
-    if (ngx_oa_routes_apply(feed->routes, res) != NGX_OK) {
+    if (ngx_oa_routes_apply(feed->routes, res, OA_TABLE_NEWS) != NGX_OK) {
         return NGX_ERROR;
     }
 

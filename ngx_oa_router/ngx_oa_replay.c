@@ -16,11 +16,10 @@
 #define NGX_OA_REPLAY_DELETES   5
 
 
-/* What a request says of earlier replays. */
+/* What the headers of a request say that matters to its replay. */
 typedef struct {
-    ngx_str_t                   *src;
-    ngx_str_t                   *unavailable;
-    unsigned                     failed:1;
+    unsigned                     failed:1;     /* an earlier one did */
+    unsigned                     looped:1;     /* an earlier one came back */
     unsigned                     credentials:1;
     ngx_uint_t                   nforced;      /* fly-force-*, fly-prefer-* */
 } ngx_oa_replay_hints_t;
@@ -28,11 +27,14 @@ typedef struct {
 
 static ngx_uint_t ngx_oa_replay_too_large(ngx_http_request_t *r);
 static void ngx_oa_replay_read_hints(ngx_http_request_t *r,
-    ngx_oa_replay_hints_t *hints);
-static ngx_uint_t ngx_oa_replay_is_forced(ngx_table_elt_t *h);
-static const ngx_oa_problem_t *ngx_oa_replay_caution(ngx_http_request_t *r,
     ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
     ngx_oa_replay_hints_t *hints);
+static void ngx_oa_replay_read_hint(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
+    ngx_table_elt_t *h, ngx_oa_replay_hints_t *hints);
+static ngx_uint_t ngx_oa_replay_is_forced(ngx_table_elt_t *h);
+static const ngx_oa_problem_t *ngx_oa_replay_caution(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx, ngx_oa_replay_hints_t *hints);
 static ngx_uint_t ngx_oa_replay_is_ours(ngx_http_request_t *r,
     ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
     ngx_str_t *value);
@@ -46,7 +48,7 @@ static ngx_int_t ngx_oa_replay_send_header(ngx_http_request_t *r,
     oa_replay_t *replay);
 static ngx_int_t ngx_oa_replay_send_json(ngx_http_request_t *r,
     ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
-    oa_replay_t *replay, ngx_oa_replay_hints_t *hints);
+    oa_replay_json_t *json, ngx_oa_replay_hints_t *hints);
 static ngx_int_t ngx_oa_replay_set_headers(ngx_http_request_t *r,
     ngx_oa_router_loc_conf_t *rlcf, oa_replay_json_t *json);
 static ngx_int_t ngx_oa_replay_delete_headers(ngx_http_request_t *r,
@@ -56,6 +58,8 @@ static void ngx_oa_replay_delete(oa_replay_json_t *json, ngx_str_t *deletes,
     const ngx_str_t *name);
 static ngx_int_t ngx_oa_replay_path(ngx_http_request_t *r,
     oa_replay_json_t *json);
+static ngx_uint_t ngx_oa_replay_is_cacheable(ngx_http_request_t *r,
+    ngx_oa_router_loc_conf_t *rlcf);
 static ngx_int_t ngx_oa_replay_cache_prefix(ngx_http_request_t *r,
     ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
     ngx_str_t *prefix);
@@ -101,8 +105,9 @@ ngx_int_t
 ngx_oa_replay_handler(ngx_http_request_t *r)
 {
     ngx_int_t                  rc;
-    ngx_uint_t                 json;
-    oa_replay_t                replay;
+    ngx_uint_t                 as_json;
+    oa_replay_t               *replay;
+    oa_replay_json_t           json;
     ngx_oa_router_ctx_t       *ctx;
     const ngx_oa_problem_t    *problem;
     ngx_oa_replay_conf_t      *conf;
@@ -120,9 +125,9 @@ ngx_oa_replay_handler(ngx_http_request_t *r)
 
     conf = rlcf->replay;
 
-    ngx_oa_replay_read_hints(r, &hints);
+    ngx_oa_replay_read_hints(r, ctx, rlcf, &hints);
 
-    problem = ngx_oa_replay_caution(r, ctx, rlcf, &hints);
+    problem = ngx_oa_replay_caution(r, ctx, &hints);
 
     if (problem == NULL && ngx_oa_replay_too_large(r)) {
 
@@ -137,44 +142,61 @@ ngx_oa_replay_handler(ngx_http_request_t *r)
         return ngx_oa_problem(r, problem);
     }
 
-    json = conf->format == NGX_OA_FORMAT_JSON
-           || (conf->format == NGX_OA_FORMAT_DEFAULT
-               && (ctx->authenticated || rlcf->set_headers
-                   || rlcf->hide_headers));
+    as_json = conf->format == NGX_OA_FORMAT_JSON
+              || (conf->format == NGX_OA_FORMAT_DEFAULT
+                  && (ctx->authenticated || rlcf->set_headers
+                      || rlcf->hide_headers));
 
-    /* the answer to HEAD has no body: only what needs no transform passes */
+    if (as_json) {
+        ngx_memzero(&json, sizeof(oa_replay_json_t));
 
-    if (json && r->method == NGX_HTTP_HEAD) {
-
-        if (hints.credentials || hints.nforced || rlcf->set_headers
-            || rlcf->hide_headers)
-        {
-            return NGX_HTTP_NOT_ALLOWED;
+        if (ngx_oa_replay_path(r, &json) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        json = 0;
+        /* the answer to HEAD has no body: only what needs none passes */
+
+        if (r->method == NGX_HTTP_HEAD) {
+
+            if (hints.credentials || hints.nforced || json.path.len
+                || rlcf->set_headers || rlcf->hide_headers)
+            {
+                return NGX_HTTP_NOT_ALLOWED;
+            }
+
+            as_json = 0;
+        }
     }
+
+    /* the body is for the machine: it is not asked for */
+
+    r->expect_tested = 1;
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    replay.app = ctx->route.app;
-    replay.machine = ctx->route.machine;
-    replay.timeout = conf->timeout;
-    replay.fallback = conf->fallback;
-    replay.prefer = conf->prefer;
-    ngx_str_null(&replay.state);
+    replay = &json.replay;
+
+    replay->app = ctx->route.app;
+    replay->machine = ctx->route.machine;
+    replay->timeout = conf->timeout;
+    replay->fallback = conf->fallback;
+    replay->prefer = conf->prefer;
+    ngx_str_null(&replay->state);
 
     if (rlcf->replay_key.len
-        && ngx_oa_replay_add_state(r, ctx, rlcf, &replay) != NGX_OK)
+        && ngx_oa_replay_add_state(r, ctx, rlcf, replay) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_oa_count(NGX_OA_COUNT_REPLAYS);
 
+    /* preconditions are for the machine, too */
+
+    r->disable_not_modified = 1;
     r->headers_out.status = conf->status;
 
     if (ngx_oa_response_header(r, &ngx_oa_h_cache_control, &ngx_oa_no_store)
@@ -183,8 +205,8 @@ ngx_oa_replay_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return json ? ngx_oa_replay_send_json(r, ctx, rlcf, &replay, &hints)
-                : ngx_oa_replay_send_header(r, ctx, rlcf, &replay);
+    return as_json ? ngx_oa_replay_send_json(r, ctx, rlcf, &json, &hints)
+                   : ngx_oa_replay_send_header(r, ctx, rlcf, replay);
 }
 
 
@@ -199,7 +221,8 @@ ngx_oa_replay_too_large(ngx_http_request_t *r)
 
 
 static void
-ngx_oa_replay_read_hints(ngx_http_request_t *r, ngx_oa_replay_hints_t *hints)
+ngx_oa_replay_read_hints(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
+    ngx_oa_router_loc_conf_t *rlcf, ngx_oa_replay_hints_t *hints)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -237,31 +260,43 @@ ngx_oa_replay_read_hints(ngx_http_request_t *r, ngx_oa_replay_hints_t *hints)
             break;
 
         case 'f':
-            if (ngx_oa_replay_is_forced(&h[i])) {
-                hints->nforced++;
-
-            } else if (h[i].key.len == 14
-                       && ngx_memcmp(h[i].lowcase_key, "fly-replay-src", 14)
-                          == 0)
-            {
-                hints->src = &h[i].value;
-
-            } else if (h[i].key.len == 17
-                       && ngx_memcmp(h[i].lowcase_key, "fly-replay-failed", 17)
-                          == 0)
-            {
-                hints->failed = 1;
-
-            } else if (h[i].key.len == 34
-                       && ngx_memcmp(h[i].lowcase_key,
-                                     "fly-preferred-instance-unavailable", 34)
-                          == 0)
-            {
-                hints->unavailable = &h[i].value;
-            }
-
+            ngx_oa_replay_read_hint(r, ctx, rlcf, &h[i], hints);
             break;
         }
+    }
+}
+
+
+/* Each counts that was sent: one more beside it hides nothing. */
+
+static void
+ngx_oa_replay_read_hint(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
+    ngx_oa_router_loc_conf_t *rlcf, ngx_table_elt_t *h,
+    ngx_oa_replay_hints_t *hints)
+{
+    if (ngx_oa_replay_is_forced(h)) {
+        hints->nforced++;
+
+    } else if (h->key.len == 14
+               && ngx_memcmp(h->lowcase_key, "fly-replay-src", 14) == 0)
+    {
+        hints->looped |= ngx_oa_replay_is_ours(r, ctx, rlcf, &h->value);
+
+    } else if (h->key.len == 17
+               && ngx_memcmp(h->lowcase_key, "fly-replay-failed", 17) == 0)
+    {
+        hints->failed = 1;
+
+    } else if (h->key.len == 34
+               && ngx_memcmp(h->lowcase_key,
+                             "fly-preferred-instance-unavailable", 34)
+                  == 0)
+    {
+        hints->failed |= (h->value.len == ctx->route.machine.len
+                          && ngx_memcmp(h->value.data,
+                                        ctx->route.machine.data,
+                                        h->value.len)
+                             == 0);
     }
 }
 
@@ -283,15 +318,9 @@ ngx_oa_replay_is_forced(ngx_table_elt_t *h)
 
 static const ngx_oa_problem_t *
 ngx_oa_replay_caution(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
-    ngx_oa_router_loc_conf_t *rlcf, ngx_oa_replay_hints_t *hints)
+    ngx_oa_replay_hints_t *hints)
 {
-    if (hints->failed
-        || (hints->unavailable
-            && hints->unavailable->len == ctx->route.machine.len
-            && ngx_memcmp(hints->unavailable->data, ctx->route.machine.data,
-                          ctx->route.machine.len)
-               == 0))
-    {
+    if (hints->failed) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "replay of \"%V\" to machine \"%V\" failed",
                       &ctx->label, &ctx->route.machine);
@@ -300,7 +329,7 @@ ngx_oa_replay_caution(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
         return &ngx_oa_problem_failed;
     }
 
-    if (hints->src && ngx_oa_replay_is_ours(r, ctx, rlcf, hints->src)) {
+    if (hints->looped) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "replay of \"%V\" to machine \"%V\" came back",
                       &ctx->label, &ctx->route.machine);
@@ -430,7 +459,7 @@ ngx_oa_replay_send_header(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (rlcf->replay->cache_path.len) {
+    if (ngx_oa_replay_is_cacheable(r, rlcf)) {
 
         ttl.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
         if (ttl.data == NULL) {
@@ -457,45 +486,38 @@ ngx_oa_replay_send_header(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
 
 static ngx_int_t
 ngx_oa_replay_send_json(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
-    ngx_oa_router_loc_conf_t *rlcf, oa_replay_t *replay,
+    ngx_oa_router_loc_conf_t *rlcf, oa_replay_json_t *json,
     ngx_oa_replay_hints_t *hints)
 {
-    ngx_int_t          rc;
-    ngx_buf_t         *b;
-    ngx_chain_t        out;
-    oa_replay_json_t   json;
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
 
-    ngx_memzero(&json, sizeof(oa_replay_json_t));
-
-    json.replay = *replay;
-
-    rc = ngx_oa_replay_set_headers(r, rlcf, &json);
+    rc = ngx_oa_replay_set_headers(r, rlcf, json);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    if (ngx_oa_replay_delete_headers(r, rlcf, hints, &json) != NGX_OK
-        || ngx_oa_replay_path(r, &json) != NGX_OK)
-    {
+    if (ngx_oa_replay_delete_headers(r, rlcf, hints, json) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (rlcf->replay->cache_path.len) {
-        json.cache_ttl = rlcf->replay->cache_ttl;
+    if (ngx_oa_replay_is_cacheable(r, rlcf)) {
+        json->cache_ttl = rlcf->replay->cache_ttl;
 
-        if (ngx_oa_replay_cache_prefix(r, ctx, rlcf, &json.cache_prefix)
+        if (ngx_oa_replay_cache_prefix(r, ctx, rlcf, &json->cache_prefix)
             != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
 
-    b = ngx_create_temp_buf(r->pool, oa_replay_json_size(&json));
+    b = ngx_create_temp_buf(r->pool, oa_replay_json_size(json));
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    b->last = oa_replay_json(b->last, &json);
+    b->last = oa_replay_json(b->last, json);
     b->last_buf = (r == r->main) ? 1 : 0;
     b->last_in_chain = 1;
 
@@ -687,12 +709,19 @@ ngx_oa_replay_path(ngx_http_request_t *r, oa_replay_json_t *json)
     args.data = mark + 1;
     args.len = last - args.data;
 
-    p = ngx_pnalloc(r->pool, r->unparsed_uri.len);
+    p = ngx_pnalloc(r->pool, 1 + r->unparsed_uri.len);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     json->path.data = p;
+
+    /* a request line like "GET http://host?args" has no path */
+
+    if (mark == r->unparsed_uri.data) {
+        *p++ = '/';
+    }
+
     p = ngx_cpymem(p, r->unparsed_uri.data, args.data - r->unparsed_uri.data);
 
     last = oa_args_without_token(p, &args);
@@ -709,6 +738,22 @@ ngx_oa_replay_path(ngx_http_request_t *r, oa_replay_json_t *json)
     json->path.len = last - json->path.data;
 
     return NGX_OK;
+}
+
+
+/* Fly Proxy only takes a prefix that the request itself has. */
+
+static ngx_uint_t
+ngx_oa_replay_is_cacheable(ngx_http_request_t *r,
+    ngx_oa_router_loc_conf_t *rlcf)
+{
+    ngx_str_t  *path;
+
+    path = &rlcf->replay->cache_path;
+
+    return path->len
+           && r->unparsed_uri.len >= path->len - 1
+           && ngx_memcmp(r->unparsed_uri.data, path->data, path->len - 1) == 0;
 }
 
 

@@ -37,6 +37,8 @@ ngx_oa_replay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     replay->status = NGX_HTTP_TEMPORARY_REDIRECT;
+    replay->conf_file = cf->conf_file->file.name;
+    replay->conf_line = cf->conf_file->line;
 
     value = cf->args->elts;
 
@@ -45,6 +47,13 @@ ngx_oa_replay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (rv != NGX_CONF_OK) {
             return rv;
         }
+    }
+
+    if (replay->format == NGX_OA_FORMAT_JSON
+        && replay->status == NGX_HTTP_NO_CONTENT)
+    {
+        return "cannot be \"format=json\" with \"status=204\", which has no "
+               "body";
     }
 
     rlcf->replay = replay;
@@ -337,6 +346,7 @@ ngx_oa_replay_hide_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_oa_replay_check(ngx_conf_t *cf, ngx_oa_router_loc_conf_t *rlcf)
 {
+    const char                *why;
     ngx_oa_replay_conf_t      *replay;
     ngx_http_core_loc_conf_t  *clcf;
 
@@ -346,45 +356,45 @@ ngx_oa_replay_check(ngx_conf_t *cf, ngx_oa_router_loc_conf_t *rlcf)
         return NGX_CONF_OK;
     }
 
+    why = NULL;
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
     if (rlcf->routes == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"oa_replay\" needs an \"oa_router\" in %s:%ui",
-                      cf->conf_file->file.name.data, cf->conf_file->line);
-        return NGX_CONF_ERROR;
-    }
+        why = "needs an \"oa_router\"";
 
-    if (replay->cache_path.len
-        && (rlcf->replay_key.len || replay->timeout.len
-            || replay->fallback.len))
+    } else if (replay->cache_path.len
+               && (rlcf->replay_key.len || replay->timeout.len
+                   || replay->fallback.len))
     {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"cache=\" of \"oa_replay\" cannot go with "
-                      "\"oa_replay_key\", \"timeout=\" or \"fallback=\": Fly "
-                      "ignores them on cached replays");
-        return NGX_CONF_ERROR;
-    }
+        why = "with \"cache=\" cannot go with \"oa_replay_key\", "
+              "\"timeout=\" or \"fallback=\": Fly ignores them on cached "
+              "replays";
 
-    if (replay->format == NGX_OA_FORMAT_HEADER
-        && (rlcf->set_headers || rlcf->hide_headers))
+    } else if (replay->format == NGX_OA_FORMAT_HEADER
+               && (rlcf->set_headers || rlcf->hide_headers))
     {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"oa_replay_set_header\" and \"oa_replay_hide_header\" "
-                      "need \"oa_replay format=json\"");
-        return NGX_CONF_ERROR;
+        why = "must be \"format=json\" for \"oa_replay_set_header\" and "
+              "\"oa_replay_hide_header\"";
+
+    } else if (replay->status == NGX_HTTP_NO_CONTENT
+               && (rlcf->set_headers || rlcf->hide_headers))
+    {
+        why = "with \"status=204\" has no body for \"oa_replay_set_header\" "
+              "and \"oa_replay_hide_header\"";
+
+    } else if (rlcf->large.len
+               && clcf->client_max_body_size != 0
+               && clcf->client_max_body_size <= NGX_OA_REPLAY_BODY_MAX)
+    {
+        why = "with \"oa_replay_large\" needs a \"client_max_body_size\" of 0 "
+              "or above 1m";
     }
 
-    if (rlcf->large.len) {
-        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-        if (clcf->client_max_body_size != NGX_CONF_UNSET
-            && clcf->client_max_body_size != 0
-            && clcf->client_max_body_size <= NGX_OA_REPLAY_BODY_MAX)
-        {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "\"oa_replay_large\" needs a "
-                          "\"client_max_body_size\" of 0 or above 1m");
-            return NGX_CONF_ERROR;
-        }
+    if (why) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"oa_replay\" directive %s in %V:%ui",
+                      why, &replay->conf_file, replay->conf_line);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

@@ -87,6 +87,9 @@ typedef struct {
 
     unsigned                     prefer:1;
     unsigned                     forward_credentials:1;
+
+    ngx_str_t                    conf_file;    /* where it stands */
+    ngx_uint_t                   conf_line;
 } ngx_oa_replay_conf_t;
 
 
@@ -191,7 +194,8 @@ ngx_int_t ngx_oa_routes_ask(ngx_oa_routes_t *routes, const ngx_str_t *label,
  * Takes rows of those columns into the table; a row without a route_id is a
  * tombstone, one that breaks a grammar is refused, logged and counted.
  */
-ngx_int_t ngx_oa_routes_apply(ngx_oa_routes_t *routes, PGresult *res);
+ngx_int_t ngx_oa_routes_apply(ngx_oa_routes_t *routes, PGresult *res,
+    oa_table_put_e put);
 
 
 /* Files: ngx_oa_routes_file.c */

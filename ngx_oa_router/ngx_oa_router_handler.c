@@ -289,6 +289,13 @@ ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
             return NGX_OK;
         }
 
+        if (ctx->rc == NGX_OK && ctx->copy.negative) {
+
+            /* this was learnt just now, whatever negative_ttl is */
+
+            return NGX_OK;
+        }
+
         if (ctx->rc == NGX_OK || ctx->rc == NGX_ABORT) {
             break;
         }

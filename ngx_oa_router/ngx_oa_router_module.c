@@ -215,6 +215,17 @@ ngx_oa_router_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_oa_router_loc_conf_t *prev = parent;
     ngx_oa_router_loc_conf_t *conf = child;
 
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* the handler of a location is that of its "if" and "limit_except" too */
+
+    if (conf->replay == NULL && prev->replay && clcf->noname) {
+        conf->replay = prev->replay;
+        clcf->handler = ngx_oa_replay_handler;
+    }
+
     ngx_conf_merge_ptr_value(conf->routes, prev->routes, NULL);
     ngx_conf_merge_uint_value(conf->access, prev->access,
                               NGX_OA_ACCESS_ROUTE);

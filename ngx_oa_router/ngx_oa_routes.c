@@ -33,7 +33,7 @@ static ngx_int_t ngx_oa_lookup_start(ngx_oa_routes_t *routes, uint64_t key,
 static void ngx_oa_lookup_handler(ngx_oa_pg_query_t *query, PGresult *res);
 static ngx_int_t ngx_oa_lookup_apply(ngx_oa_lookup_t *lookup, PGresult *res);
 static ngx_int_t ngx_oa_routes_apply_row(ngx_oa_routes_t *routes,
-    const ngx_str_t *cols);
+    const ngx_str_t *cols, oa_table_put_e put);
 static void ngx_oa_routes_duty_start(void *data);
 static void ngx_oa_routes_duty_stop(void *data);
 
@@ -143,7 +143,7 @@ ngx_oa_routes_param(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
 
     if (ngx_strcmp(value[0].data, "users") == 0) {
         if (routes->users.len) {
-            return "has a duplicate \"users\"";
+            return "duplicate \"users\" in oa_routes";
         }
 
         routes->users = value[1];
@@ -152,7 +152,7 @@ ngx_oa_routes_param(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
 
     if (ngx_strcmp(value[0].data, "negative_ttl") == 0) {
         if (routes->negative_ttl != NGX_CONF_UNSET_MSEC) {
-            return "has a duplicate \"negative_ttl\"";
+            return "duplicate \"negative_ttl\" in oa_routes";
         }
 
         ttl = ngx_parse_time(&value[1], 0);
@@ -183,7 +183,7 @@ ngx_oa_routes_domain(ngx_conf_t *cf, ngx_oa_routes_t *routes)
     ngx_str_t  *value;
 
     if (routes->domain.len) {
-        return "has a duplicate \"domain\"";
+        return "duplicate \"domain\" in oa_routes";
     }
 
     value = cf->args->elts;
@@ -210,7 +210,7 @@ ngx_oa_routes_domain(ngx_conf_t *cf, ngx_oa_routes_t *routes)
     }
 
     if (value[1].len > 189) {
-        return "has a \"domain\" of over 189 characters";
+        return "a \"domain\" of over 189 characters in oa_routes";
     }
 
     routes->domain = value[1];
@@ -225,7 +225,7 @@ ngx_oa_routes_source(ngx_conf_t *cf, ngx_oa_routes_t *routes)
     ngx_str_t  *value;
 
     if (routes->source != NGX_OA_SOURCE_UNSET) {
-        return "has a duplicate \"source\"";
+        return "duplicate \"source\" in oa_routes";
     }
 
     value = cf->args->elts;
@@ -252,11 +252,11 @@ static char *
 ngx_oa_routes_path(ngx_conf_t *cf, ngx_str_t *value, ngx_str_t *path)
 {
     if (path->len) {
-        return "has a duplicate path";
+        return "duplicate path in oa_routes";
     }
 
     if (value->len == 0) {
-        return "has an empty path";
+        return "empty path in oa_routes";
     }
 
     *path = *value;
@@ -272,18 +272,25 @@ ngx_oa_routes_path(ngx_conf_t *cf, ngx_str_t *value, ngx_str_t *path)
 static char *
 ngx_oa_routes_check(ngx_conf_t *cf, ngx_oa_routes_t *routes)
 {
-    ngx_str_t  *name;
+    ngx_str_t   *name;
+    const char  *why;
+
+    why = NULL;
 
     if (routes->domain.len == 0) {
-        return "has no \"domain\"";
+        why = "has no \"domain\"";
+
+    } else if (routes->source == NGX_OA_SOURCE_UNSET) {
+        why = "has no \"source\"";
+
+    } else if (routes->source == NGX_OA_SOURCE_FILE && routes->snapshot.len) {
+        why = "has a \"snapshot\", which goes with \"source postgres\" only";
     }
 
-    if (routes->source == NGX_OA_SOURCE_UNSET) {
-        return "has no \"source\"";
-    }
-
-    if (routes->source == NGX_OA_SOURCE_FILE && routes->snapshot.len) {
-        return "has a \"snapshot\", which goes with \"source postgres\" only";
+    if (why) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"oa_routes\" directive %s", why);
+        return NGX_CONF_ERROR;
     }
 
     ngx_conf_init_msec_value(routes->negative_ttl, 5000);
@@ -458,7 +465,7 @@ ngx_oa_lookup_apply(ngx_oa_lookup_t *lookup, PGresult *res)
     routes = lookup->routes;
 
     if (PQntuples(res)) {
-        return ngx_oa_routes_apply(routes, res);
+        return ngx_oa_routes_apply(routes, res, OA_TABLE_WANTED);
     }
 
     ngx_oa_zone_lock(routes->zone);
@@ -473,7 +480,8 @@ ngx_oa_lookup_apply(ngx_oa_lookup_t *lookup, PGresult *res)
 
 
 ngx_int_t
-ngx_oa_routes_apply(ngx_oa_routes_t *routes, PGresult *res)
+ngx_oa_routes_apply(ngx_oa_routes_t *routes, PGresult *res,
+    oa_table_put_e put)
 {
     int        row, rows, col;
     ngx_int_t  rc;
@@ -503,7 +511,7 @@ ngx_oa_routes_apply(ngx_oa_routes_t *routes, PGresult *res)
             cols[col].data = (u_char *) PQgetvalue(res, row, col);
         }
 
-        if (ngx_oa_routes_apply_row(routes, cols) == NGX_ERROR) {
+        if (ngx_oa_routes_apply_row(routes, cols, put) == NGX_ERROR) {
             rc = NGX_ERROR;
         }
 
@@ -520,7 +528,8 @@ ngx_oa_routes_apply(ngx_oa_routes_t *routes, PGresult *res)
 
 
 static ngx_int_t
-ngx_oa_routes_apply_row(ngx_oa_routes_t *routes, const ngx_str_t *cols)
+ngx_oa_routes_apply_row(ngx_oa_routes_t *routes, const ngx_str_t *cols,
+    oa_table_put_e put)
 {
     ngx_int_t        n;
     uint8_t          gen;
@@ -536,7 +545,7 @@ ngx_oa_routes_apply_row(ngx_oa_routes_t *routes, const ngx_str_t *cols)
     if (cols[OA_COL_ROUTE_ID].data
         && oa_route_parse(cols, &route, &why) == NGX_OK)
     {
-        if (oa_table_put(routes->table, routes->id, &route, gen, now)
+        if (oa_table_put(routes->table, routes->id, &route, gen, now, put)
             != NGX_ERROR)
         {
             return NGX_OK;

@@ -228,7 +228,7 @@ ngx_oa_rows_apply(ngx_oa_rows_t *rows, uint8_t gen)
             p += oa_route_packed_size(&head);
 
             if (oa_table_put(routes->table, routes->id, &route, gen,
-                             ngx_current_msec)
+                             ngx_current_msec, OA_TABLE_WANTED)
                 == NGX_ERROR)
             {
                 ngx_oa_zone_unlock(routes->zone);

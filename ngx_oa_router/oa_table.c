@@ -10,12 +10,13 @@
 #define OA_READ_TRIES  256
 
 /* Marking a route as used at every read would make its line travel. */
-#define OA_USED_GRAIN  1000
+#define OA_USED_GRAIN  50    /* ms */
 
 
 static uint32_t oa_table_index_size(ngx_uint_t npages);
 static ngx_int_t oa_table_store(oa_table_t *t, ngx_uint_t id,
-    oa_record_kind_e kind, const oa_route_t *route, uint8_t gen, uint32_t now);
+    oa_record_kind_e kind, const oa_route_t *route, uint8_t gen, uint32_t now,
+    oa_table_put_e put);
 
 
 size_t
@@ -115,6 +116,7 @@ oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
 
     shm = t->shm;
     tag = OA_ENTRY_SET | OA_ENTRY_TAG(hash);
+    copy->negative = 0;
 
     for (tries = 0; tries < OA_READ_TRIES; tries++) {
 
@@ -183,8 +185,6 @@ oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
                 __atomic_store_n(&r->used, now, __ATOMIC_RELAXED);
             }
 
-            copy->negative = 0;
-
             return NGX_OK;
         }
 
@@ -229,9 +229,9 @@ oa_table_find(oa_table_t *t, ngx_uint_t id, uint64_t hash,
 
 ngx_int_t
 oa_table_put(oa_table_t *t, ngx_uint_t id, const oa_route_t *route,
-    uint8_t gen, uint32_t now)
+    uint8_t gen, uint32_t now, oa_table_put_e put)
 {
-    return oa_table_store(t, id, OA_RECORD_ROUTE, route, gen, now);
+    return oa_table_store(t, id, OA_RECORD_ROUTE, route, gen, now, put);
 }
 
 
@@ -275,7 +275,8 @@ oa_table_put_negative(oa_table_t *t, ngx_uint_t id, const ngx_str_t *label,
     route.subdomain = *label;
     route.version = version;
 
-    rc = oa_table_store(t, id, OA_RECORD_NEGATIVE, &route, gen, now);
+    rc = oa_table_store(t, id, OA_RECORD_NEGATIVE, &route, gen, now,
+                        OA_TABLE_WANTED);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -291,7 +292,7 @@ oa_table_put_negative(oa_table_t *t, ngx_uint_t id, const ngx_str_t *label,
 
 static ngx_int_t
 oa_table_store(oa_table_t *t, ngx_uint_t id, oa_record_kind_e kind,
-    const oa_route_t *route, uint8_t gen, uint32_t now)
+    const oa_route_t *route, uint8_t gen, uint32_t now, oa_table_put_e put)
 {
     size_t            size;
     uint32_t          slot, *entry;
@@ -314,9 +315,15 @@ oa_table_store(oa_table_t *t, ngx_uint_t id, oa_record_kind_e kind,
         }
     }
 
-    r = oa_table_alloc(t, OA_RECORD_HEAD + size, now, &slot);
+    /* news of a route that is there takes the room of what it was */
+
+    if (*entry) {
+        put = OA_TABLE_WANTED;
+    }
+
+    r = oa_table_alloc(t, OA_RECORD_HEAD + size, now, put, &slot);
     if (r == NULL) {
-        return NGX_ERROR;
+        return put == OA_TABLE_NEWS ? NGX_BUSY : NGX_ERROR;
     }
 
     r->head = head;
@@ -346,6 +353,14 @@ oa_table_store(oa_table_t *t, ngx_uint_t id, oa_record_kind_e kind,
         oa_table_free(t, r);
 
         return NGX_OK;
+    }
+
+    /* to change is not to be used */
+
+    if (old && kind == OA_RECORD_ROUTE
+        && oa_record_kind(old) == OA_RECORD_ROUTE)
+    {
+        r->used = old->used;
     }
 
     oa_seq_close(&r->seq);

@@ -103,8 +103,9 @@ void oa_table_prefetch(oa_table_t *t, uint64_t hash);
 /*
  * Reads without a lock.  now is in milliseconds and marks the route as used.
  * A name known to be unknown for less than negative_ttl is NGX_OK with
- * copy->negative set.  NGX_DECLINED: nothing is known.  NGX_AGAIN: a writer
- * does not come to an end, call again with the lock held.
+ * copy->negative set.  NGX_DECLINED: nothing is known, or with copy->negative
+ * set only that there was no such route longer ago than that.  NGX_AGAIN: a
+ * writer does not come to an end, call again with the lock held.
  */
 ngx_int_t oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
     const ngx_str_t *label, uint32_t now, uint32_t negative_ttl,
@@ -115,11 +116,17 @@ ngx_int_t oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
  *
  * Stores a route; gen is that of the read it comes from.  A version older
  * than what the same read brought already is not taken (NGX_DECLINED).  When
- * memory has run out a route that was used long ago goes.  NGX_ERROR: not
- * even that helped.
+ * memory has run out, a route that was used long ago goes for one that is
+ * wanted; one that is merely news is not stored (NGX_BUSY) unless it is there
+ * already.  NGX_ERROR: there is no room at all.
  */
+typedef enum {
+    OA_TABLE_NEWS = 0,
+    OA_TABLE_WANTED
+} oa_table_put_e;
+
 ngx_int_t oa_table_put(oa_table_t *t, ngx_uint_t id, const oa_route_t *route,
-    uint8_t gen, uint32_t now);
+    uint8_t gen, uint32_t now, oa_table_put_e put);
 
 /*
  * Stores that a name has no route.  version is that of its tombstone, or 0

@@ -72,6 +72,7 @@ struct oa_table_shm_s {
     uint32_t             mask;
     uint32_t             hand;        /* page where to look for old ones */
     uint32_t             free[OA_CLASSES];  /* slot + 1 */
+    uint32_t             nfree[OA_CLASSES];
     uint32_t             npages[OA_CLASSES];
 
     uint32_t             negative;    /* next place in the ring */
@@ -97,7 +98,7 @@ void oa_table_remove(oa_table_t *t, oa_record_t *r);
 
 /* A record to be written, its sequence number odd; NULL if there is none. */
 oa_record_t *oa_table_alloc(oa_table_t *t, size_t size, uint32_t now,
-    uint32_t *slot);
+    oa_table_put_e put, uint32_t *slot);
 void oa_table_free(oa_table_t *t, oa_record_t *r);
 
 

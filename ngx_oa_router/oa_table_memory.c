@@ -8,6 +8,13 @@
 #include "oa_table_int.h"
 
 
+/*
+ * Records that news leaves free, for changes of what is there: each change
+ * takes one before it gives one back.
+ */
+#define OA_RESERVE  32
+
+
 static ngx_int_t oa_table_add_page(oa_table_t *t, ngx_uint_t class);
 static void oa_table_page_to_class(oa_table_t *t, ngx_uint_t page,
     ngx_uint_t class);
@@ -20,7 +27,8 @@ const ngx_uint_t  oa_class_slots[OA_CLASSES] = { 1, 2, 8 };
 
 
 oa_record_t *
-oa_table_alloc(oa_table_t *t, size_t size, uint32_t now, uint32_t *slot)
+oa_table_alloc(oa_table_t *t, size_t size, uint32_t now, oa_table_put_e put,
+    uint32_t *slot)
 {
     ngx_uint_t       class;
     oa_record_t     *r;
@@ -34,17 +42,25 @@ oa_table_alloc(oa_table_t *t, size_t size, uint32_t now, uint32_t *slot)
         }
     }
 
-    if (shm->free[class] == 0
-        && oa_table_add_page(t, class) != NGX_OK
-        && oa_table_evict(t, class, now) != NGX_OK
-        && oa_table_reclaim(t, class) != NGX_OK)
+    if (shm->nfree[class] <= (put == OA_TABLE_NEWS ? OA_RESERVE : 0)
+        && oa_table_add_page(t, class) != NGX_OK)
     {
-        return NULL;
+        if (put == OA_TABLE_NEWS) {
+            return NULL;
+        }
+
+        if (shm->nfree[class] == 0
+            && oa_table_evict(t, class, now) != NGX_OK
+            && oa_table_reclaim(t, class) != NGX_OK)
+        {
+            return NULL;
+        }
     }
 
     *slot = shm->free[class] - 1;
     r = oa_table_record(t, *slot);
     shm->free[class] = oa_record_next(r);
+    shm->nfree[class]--;
 
     return r;
 }
@@ -63,6 +79,7 @@ oa_table_free(oa_table_t *t, oa_record_t *r)
     r->id_kind = OA_RECORD_FREE;
     oa_record_next(r) = t->shm->free[class];
     t->shm->free[class] = slot + 1;
+    t->shm->nfree[class]++;
 }
 
 
@@ -96,6 +113,7 @@ oa_table_page_to_class(oa_table_t *t, ngx_uint_t page, ngx_uint_t class)
         r->id_kind = OA_RECORD_FREE;
         oa_record_next(r) = t->shm->free[class];
         t->shm->free[class] = page * OA_PAGE_SLOTS + i + 1;
+        t->shm->nfree[class]++;
     }
 
     *oa_table_class_of(t, page) = class + 1;
@@ -202,7 +220,10 @@ oa_table_reclaim(oa_table_t *t, ngx_uint_t class)
         r = oa_table_record(t, slot - 1);
         next = oa_record_next(r);
 
-        if ((slot - 1) / OA_PAGE_SLOTS != shm->hand) {
+        if ((slot - 1) / OA_PAGE_SLOTS == shm->hand) {
+            shm->nfree[other]--;
+
+        } else {
             oa_record_next(r) = shm->free[other];
             shm->free[other] = slot;
         }
@@ -260,6 +281,7 @@ oa_table_repair(oa_table_t *t)
 
     ngx_memzero(shm->index, (shm->mask + 1) * sizeof(uint32_t));
     ngx_memzero(shm->free, sizeof(shm->free));
+    ngx_memzero(shm->nfree, sizeof(shm->nfree));
     ngx_memzero(shm->npages, sizeof(shm->npages));
 
     for (i = 0; i < OA_TABLES; i++) {

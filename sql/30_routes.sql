@@ -91,9 +91,10 @@ COMMENT ON TABLE oa.route_changes IS
     'the last change of every subdomain ever seen';
 
 /*
- * floor: the highest transaction id of a pruned tombstone.  A reader whose
- * position is at or below it may have missed a deletion that can no longer be
- * told, and reads oa.routes in full.
+ * floor: the highest transaction id of a pruned tombstone, and before there is
+ * one that of the transaction that made the feed.  A reader whose position is
+ * at or below it may have missed a deletion that can no longer be told, or
+ * remembers versions of another feed, and reads oa.routes in full.
  */
 
 CREATE TABLE IF NOT EXISTS oa.feed (
@@ -103,7 +104,8 @@ CREATE TABLE IF NOT EXISTS oa.feed (
 
 COMMENT ON TABLE oa.feed IS 'the state of the feed, one row';
 
-INSERT INTO oa.feed DEFAULT VALUES ON CONFLICT DO NOTHING;
+INSERT INTO oa.feed (floor) VALUES (pg_current_xact_id())
+    ON CONFLICT DO NOTHING;
 
 /*
  * No CACHE: a session that keeps numbers in stock would use an old one after

@@ -87,7 +87,7 @@ for (@clients) {
         $answered++;
         $other{ $r->header('X-Pid') } = 1;
     } else {
-        fail 'an answer: ' . $r->line;
+        fail 'an answer: ' . $r->status;
     }
 }
 

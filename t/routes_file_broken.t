@@ -117,6 +117,10 @@ my @documents = (
     [ qq({"routes":[\n{"app":"\xff"}]}),    2, 'not UTF-8' ],
     [ qq({"routes":[\n{"app":"a\nb"}]}),    2, 'a raw line feed' ],
     [ substr(row(), 0, -20),                4, 'cut off' ],
+    [ JSON::PP->new->pretty->encode({ a => [ 1, { b => 2 } ] })
+          =~ s/\}\n$/,"routes":[\n$good,\n7]}/r, 10, 'more lines before' ],
+    [ qq({"routes":[\n) . $good =~ s/,/,\n\n/gr . qq(,\n{}]}), 19,
+                                               'a row in many lines' ],
 );
 refused($_->[0], $_->[1], qr/.+/, $_->[2]) for @documents;
 
@@ -128,7 +132,7 @@ my $from = length $ng->log;
 ok $ng->reload, 'reload';
 my @again = grep { /\[error\]/ } split /\n/, substr $ng->log, $from;
 is @again, 1, 'one error at a reload';
-like $again[0], qr/ in \Q$file\E:4,/, 'with its line';
+like $again[0], qr/ in \Q$file\E:19,/, 'with its line';
 is replay('alice'), 'app=oa-alice;instance=malice', 'and the old stays';
 is $ng->log_count(qr/\[error\]/), $errors + 1, 'no more than that';
 

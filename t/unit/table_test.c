@@ -187,7 +187,7 @@ against_a_model(void)
         version++;
 
         if (random() % 3) {
-            bad += oa_table_put(&memory.table, id, route_of(n, version), 1, 0)
+            bad += oa_table_put(&memory.table, id, route_of(n, version), 1, 0, OA_TABLE_WANTED)
                    != NGX_OK;
             model[n].there = 1;
 
@@ -235,12 +235,12 @@ versions(void)
 
     fresh(PAGES);
 
-    (void) oa_table_put(&memory.table, id, route_of(1, 5), 1, 0);
+    (void) oa_table_put(&memory.table, id, route_of(1, 5), 1, 0, OA_TABLE_WANTED);
 
-    ok(oa_table_put(&memory.table, id, route_of(1, 4), 1, 0) == NGX_DECLINED
+    ok(oa_table_put(&memory.table, id, route_of(1, 4), 1, 0, OA_TABLE_WANTED) == NGX_DECLINED
        && look(1, 5, 0) == 1, "an older version of the same read");
 
-    ok(oa_table_put(&memory.table, id, route_of(1, 4), 2, 0) == NGX_OK
+    ok(oa_table_put(&memory.table, id, route_of(1, 4), 2, 0, OA_TABLE_WANTED) == NGX_OK
        && look(1, 4, 0) == 1, "an older version of a newer read");
 
     label = route_of(1, 0)->subdomain;
@@ -251,10 +251,10 @@ versions(void)
     ok(oa_table_put_negative(&memory.table, id, &label, 6, 2, 0) == NGX_OK
        && look(1, 4, 0) == 0, "a tombstone");
 
-    ok(oa_table_put(&memory.table, id, route_of(1, 5), 2, 0) == NGX_DECLINED
+    ok(oa_table_put(&memory.table, id, route_of(1, 5), 2, 0, OA_TABLE_WANTED) == NGX_DECLINED
        && look(1, 5, 0) == 0, "what was before the tombstone");
 
-    ok(oa_table_put(&memory.table, id, route_of(1, 7), 2, 0) == NGX_OK
+    ok(oa_table_put(&memory.table, id, route_of(1, 7), 2, 0, OA_TABLE_WANTED) == NGX_OK
        && look(1, 7, 0) == 1, "what came after it");
 
     label = route_of(2, 0)->subdomain;
@@ -274,11 +274,11 @@ sweep(void)
     fresh(PAGES);
 
     for (n = 0; n < NAMES; n++) {
-        (void) oa_table_put(&memory.table, id, route_of(n, 1), 1, 0);
+        (void) oa_table_put(&memory.table, id, route_of(n, 1), 1, 0, OA_TABLE_WANTED);
     }
 
     for (n = 0; n < NAMES; n += 2) {
-        (void) oa_table_put(&memory.table, id, route_of(n, 1), 2, 0);
+        (void) oa_table_put(&memory.table, id, route_of(n, 1), 2, 0, OA_TABLE_WANTED);
     }
 
     page = 0;
@@ -306,7 +306,7 @@ unknown_names_are_bounded(void)
     fresh(PAGES);
 
     for (n = 0; n < 10; n++) {
-        (void) oa_table_put(&memory.table, id, route_of(n, 1), 1, 0);
+        (void) oa_table_put(&memory.table, id, route_of(n, 1), 1, 0, OA_TABLE_WANTED);
     }
 
     label.data = (u_char *) buf;
@@ -340,7 +340,7 @@ least_recently_used(void)
         now += 10;
 
         if (n % 7 && n % 5) {
-            (void) oa_table_put(&memory.table, id, route_of(n, 1), 1, now);
+            (void) oa_table_put(&memory.table, id, route_of(n, 1), 1, now, OA_TABLE_WANTED);
         }
 
         /* these stay in use */
@@ -362,7 +362,7 @@ least_recently_used(void)
 
     for (n = 0, long_ones = 0; n < 70; n += 7) {
         long_ones += oa_table_put(&memory.table, id, route_of(n + 70000, 1), 1,
-                                  now)
+                                  now, OA_TABLE_WANTED)
                      == NGX_OK;
     }
 
@@ -388,12 +388,12 @@ deaths(void)
 
     fresh(PAGES);
 
-    (void) oa_table_put(&memory.table, id, route_of(1, 1), 1, 0);
-    (void) oa_table_put(&memory.table, id, route_of(2, 1), 1, 0);
+    (void) oa_table_put(&memory.table, id, route_of(1, 1), 1, 0, OA_TABLE_WANTED);
+    (void) oa_table_put(&memory.table, id, route_of(2, 1), 1, 0, OA_TABLE_WANTED);
 
     /* half of a new record was written */
 
-    r = oa_table_alloc(&memory.table, 100, 0, &slot);
+    r = oa_table_alloc(&memory.table, 100, 0, OA_TABLE_WANTED, &slot);
     memset(r->packed, 'x', 50);
     oa_table_repair(&memory.table);
 
@@ -403,7 +403,7 @@ deaths(void)
 
     route = route_of(1, 2);
     label = route->subdomain;
-    r = oa_table_alloc(&memory.table, 100, 0, &slot);
+    r = oa_table_alloc(&memory.table, 100, 0, OA_TABLE_WANTED, &slot);
     r->id_kind = id << 4 | OA_RECORD_ROUTE;
     (void) oa_route_pack_size(route, &r->head);
     oa_route_pack(route, &r->head, r->packed);
@@ -501,7 +501,7 @@ readers_beside_a_writer(void)
     version = 1;
 
     for (n = 0; n < 100; n++) {
-        (void) oa_table_put(&memory.table, id, route_of(n, version), 1, 0);
+        (void) oa_table_put(&memory.table, id, route_of(n, version), 1, 0, OA_TABLE_WANTED);
     }
 
     (void) pthread_create(&thread, NULL, reader, bad);
@@ -511,7 +511,7 @@ readers_beside_a_writer(void)
         n = random() % 1000;
 
         if (n < 100 || random() % 2) {
-            (void) oa_table_put(&memory.table, id, route_of(n, version), 1, 0);
+            (void) oa_table_put(&memory.table, id, route_of(n, version), 1, 0, OA_TABLE_WANTED);
 
         } else {
             label = route_of(n, version)->subdomain;
