@@ -159,8 +159,7 @@ typedef enum {
     NGX_OA_COUNT_PG_REFUSED,           /* queue full */
     NGX_OA_COUNT_FLIGHTS_FULL,
 
-    NGX_OA_COUNT_ROUTE_HITS = 16,
-    NGX_OA_COUNT_ROUTE_MISSES,
+    NGX_OA_COUNT_ROUTE_MISSES = 16,
     NGX_OA_COUNT_ROUTE_UNKNOWN,
     NGX_OA_COUNT_ROUTE_REJECTED,       /* rows refused by their grammar */
     NGX_OA_COUNT_ROUTE_EVICTED,
@@ -318,9 +317,9 @@ void ngx_oa_pg_unlisten(ngx_oa_pg_listener_t *listener);
 ngx_str_t *ngx_oa_request_header(ngx_http_request_t *r, const ngx_str_t *name,
     ngx_uint_t *count);
 
-/* Adds a header to the answer; key and value are not copied. */
-ngx_int_t ngx_oa_response_header(ngx_http_request_t *r, const ngx_str_t *key,
-    const ngx_str_t *value);
+/* Adds a header to the answer; key and value are not copied.  NULL: error. */
+ngx_table_elt_t *ngx_oa_response_header(ngx_http_request_t *r,
+    const ngx_str_t *key, const ngx_str_t *value);
 
 
 /* Problems: RFC 9457 answers */

@@ -87,7 +87,7 @@ ngx_oa_request_header(ngx_http_request_t *r, const ngx_str_t *name,
 }
 
 
-ngx_int_t
+ngx_table_elt_t *
 ngx_oa_response_header(ngx_http_request_t *r, const ngx_str_t *key,
     const ngx_str_t *value)
 {
@@ -95,7 +95,7 @@ ngx_oa_response_header(ngx_http_request_t *r, const ngx_str_t *key,
 
     h = ngx_list_push(&r->headers_out.headers);
     if (h == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     h->hash = 1;
@@ -106,7 +106,7 @@ ngx_oa_response_header(ngx_http_request_t *r, const ngx_str_t *key,
     h->next = NULL;
 #endif
 
-    return NGX_OK;
+    return h;
 }
 
 
@@ -200,7 +200,7 @@ ngx_oa_problem(ngx_http_request_t *r, const ngx_oa_problem_t *problem)
     }
 
     if (ngx_oa_response_header(r, &ngx_oa_cache_control, &ngx_oa_no_store)
-        != NGX_OK)
+        == NULL)
     {
         return NGX_ERROR;
     }
@@ -264,7 +264,8 @@ ngx_oa_problem_retry_after(ngx_http_request_t *r, time_t seconds)
 
     value.len = ngx_sprintf(value.data, "%T", seconds) - value.data;
 
-    return ngx_oa_response_header(r, &ngx_oa_retry_after, &value);
+    return ngx_oa_response_header(r, &ngx_oa_retry_after, &value)
+           ? NGX_OK : NGX_ERROR;
 }
 
 

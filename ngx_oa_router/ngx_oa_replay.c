@@ -69,6 +69,8 @@ static const ngx_str_t  ngx_oa_h_replay = ngx_string("fly-replay");
 static const ngx_str_t  ngx_oa_h_cache = ngx_string("fly-replay-cache");
 static const ngx_str_t  ngx_oa_h_cache_ttl =
     ngx_string("fly-replay-cache-ttl-secs");
+static const ngx_str_t  ngx_oa_h_content_length = ngx_string("Content-Length");
+static const ngx_str_t  ngx_oa_zero = ngx_string("0");
 static const ngx_str_t  ngx_oa_h_cache_control = ngx_string("Cache-Control");
 static const ngx_str_t  ngx_oa_no_store = ngx_string("no-store");
 
@@ -200,7 +202,7 @@ ngx_oa_replay_handler(ngx_http_request_t *r)
     r->headers_out.status = conf->status;
 
     if (ngx_oa_response_header(r, &ngx_oa_h_cache_control, &ngx_oa_no_store)
-        != NGX_OK)
+        == NULL)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -455,7 +457,7 @@ ngx_oa_replay_send_header(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
 
     value.len = oa_replay_header(value.data, replay) - value.data;
 
-    if (ngx_oa_response_header(r, &ngx_oa_h_replay, &value) != NGX_OK) {
+    if (ngx_oa_response_header(r, &ngx_oa_h_replay, &value) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -470,8 +472,8 @@ ngx_oa_replay_send_header(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
                   - ttl.data;
 
         if (ngx_oa_replay_cache_prefix(r, ctx, rlcf, &value) != NGX_OK
-            || ngx_oa_response_header(r, &ngx_oa_h_cache, &value) != NGX_OK
-            || ngx_oa_response_header(r, &ngx_oa_h_cache_ttl, &ttl) != NGX_OK)
+            || ngx_oa_response_header(r, &ngx_oa_h_cache, &value) == NULL
+            || ngx_oa_response_header(r, &ngx_oa_h_cache_ttl, &ttl) == NULL)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
@@ -479,6 +481,18 @@ ngx_oa_replay_send_header(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
 
     r->headers_out.content_length_n = 0;
     r->header_only = 1;
+
+    if (rlcf->replay->status != NGX_HTTP_NO_CONTENT) {
+
+        /* ready made: nginx would print the number each time */
+
+        r->headers_out.content_length =
+            ngx_oa_response_header(r, &ngx_oa_h_content_length, &ngx_oa_zero);
+
+        if (r->headers_out.content_length == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
 
     return ngx_http_send_header(r);
 }

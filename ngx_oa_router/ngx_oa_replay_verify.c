@@ -97,6 +97,10 @@ ngx_oa_replay_verify_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    if (ngx_oa_router_keep(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     rmcf = ngx_http_get_module_main_conf(r, ngx_oa_router_module);
 
     value = ngx_oa_request_header(r, &ngx_oa_h_replay_src, &count);

@@ -144,20 +144,25 @@ typedef struct {
     ngx_str_t                    label;        /* empty: not of the domain */
     uint64_t                     hash;
 
-    ngx_oa_flight_t              flight;
-    ngx_event_t                  timer;
     ngx_msec_t                   started;
     ngx_int_t                    rc;
     ngx_uint_t                   asked;
 
+    ngx_uint_t                   looked;
     ngx_uint_t                   found;
     ngx_oa_cache_e               cache;
-    oa_route_t                   route;        /* without packed ids */
     ngx_oa_identity_t            identity;
     ngx_uint_t                   authenticated; /* oa_auth is on here */
+    ngx_uint_t                   kept;         /* beyond a redirect */
 
     ngx_str_t                    replay_sub;
 
+    /* what follows is not zeroed with the rest, which is a hot path */
+
+    ngx_oa_flight_t              flight;       /* while ASKING */
+    ngx_event_t                  timer;        /* while WAITING */
+
+    oa_route_t                   route;        /* if found; no packed ids */
     u_char                       label_buf[63];
     oa_table_copy_t              copy;
 } ngx_oa_router_ctx_t;
@@ -218,10 +223,18 @@ void ngx_oa_feed_stop(ngx_oa_routes_t *routes);
 
 ngx_oa_router_ctx_t *ngx_oa_router_ctx(ngx_http_request_t *r);
 
+/*
+ * An internal redirect clears the contexts of all modules.  A kept one is
+ * found again, and what it waits for is given up with the request.
+ */
+ngx_int_t ngx_oa_router_keep(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx);
+
 /* Finds host and route without waiting, if that was not done. */
 ngx_oa_router_ctx_t *ngx_oa_router_peek(ngx_http_request_t *r);
 
 /* ngx_oa_router_handler.c: the one place that decides on access */
+ngx_int_t ngx_oa_router_prefetch_index(ngx_http_request_t *r);
+ngx_int_t ngx_oa_router_prefetch_record(ngx_http_request_t *r);
 ngx_int_t ngx_oa_router_handler(ngx_http_request_t *r);
 
 /* ngx_oa_replay.c: the content handler */

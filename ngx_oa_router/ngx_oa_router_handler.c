@@ -25,7 +25,8 @@ static ngx_int_t ngx_oa_router_unavailable(ngx_http_request_t *r,
 static void ngx_oa_router_wait(ngx_http_request_t *r);
 static void ngx_oa_router_landed(ngx_oa_flight_t *flight, ngx_int_t rc);
 static void ngx_oa_router_timer(ngx_event_t *ev);
-static void ngx_oa_router_resume(ngx_http_request_t *r);
+static void ngx_oa_router_resume(ngx_oa_router_ctx_t *ctx);
+static ngx_oa_router_ctx_t *ngx_oa_router_host(ngx_http_request_t *r);
 static ngx_uint_t ngx_oa_router_look(ngx_oa_router_ctx_t *ctx);
 static ngx_int_t ngx_oa_router_admit(ngx_http_request_t *r,
     ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
@@ -69,16 +70,11 @@ static const ngx_oa_problem_t  ngx_oa_problem_provision_failed = {
 };
 
 
-/*
- * An internal redirect clears the contexts of all modules, but what was
- * decided on a request must outlive it: the pool keeps it too.
- */
-
 ngx_oa_router_ctx_t *
 ngx_oa_router_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t   *cln;
-    ngx_oa_router_ctx_t  *ctx;
+    ngx_pool_cleanup_t    *cln;
+    ngx_oa_router_ctx_t   *ctx, **kept;
 
     ctx = ngx_http_get_module_ctx(r, ngx_oa_router_module);
 
@@ -89,24 +85,26 @@ ngx_oa_router_ctx(ngx_http_request_t *r)
     if (r->internal || r->filter_finalize) {
 
         for (cln = r->pool->cleanup; cln; cln = cln->next) {
-            ctx = cln->data;
 
-            if (cln->handler == ngx_oa_router_cleanup && ctx->request == r) {
-                ngx_http_set_ctx(r, ctx, ngx_oa_router_module);
-                return ctx;
+            if (cln->handler != ngx_oa_router_cleanup) {
+                continue;
+            }
+
+            kept = cln->data;
+
+            if ((*kept)->request == r) {
+                ngx_http_set_ctx(r, *kept, ngx_oa_router_module);
+                return *kept;
             }
         }
     }
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_oa_router_ctx_t));
-    if (cln == NULL) {
+    ctx = ngx_palloc(r->pool, sizeof(ngx_oa_router_ctx_t));
+    if (ctx == NULL) {
         return NULL;
     }
 
-    ctx = cln->data;
-    cln->handler = ngx_oa_router_cleanup;
-
-    ngx_memzero(ctx, offsetof(ngx_oa_router_ctx_t, label_buf));
+    ngx_memzero(ctx, offsetof(ngx_oa_router_ctx_t, flight));
     ctx->request = r;
 
     ngx_http_set_ctx(r, ctx, ngx_oa_router_module);
@@ -115,23 +113,112 @@ ngx_oa_router_ctx(ngx_http_request_t *r)
 }
 
 
+ngx_int_t
+ngx_oa_router_keep(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
+{
+    ngx_pool_cleanup_t    *cln;
+    ngx_oa_router_ctx_t  **kept;
+
+    if (ctx->kept) {
+        return NGX_OK;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_oa_router_ctx_t *));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    kept = cln->data;
+    *kept = ctx;
+
+    cln->handler = ngx_oa_router_cleanup;
+    ctx->kept = 1;
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_oa_router_cleanup(void *data)
 {
-    ngx_oa_router_ctx_t *ctx = data;
+    ngx_oa_router_ctx_t **kept = data;
 
-    if (ctx->state == NGX_OA_ROUTE_ASKING) {
+    ngx_oa_router_ctx_t  *ctx;
+
+    ctx = *kept;
+
+    switch (ctx->state) {
+
+    case NGX_OA_ROUTE_ASKING:
         ngx_oa_flight_leave(&ctx->flight);
+        break;
+
+    case NGX_OA_ROUTE_WAITING:
+        ngx_del_timer(&ctx->timer);
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+/*
+ * A record in a large table is in no cache, and to wait for it would cost as
+ * much as all the rest here.  So the memory is asked for it in two steps, in
+ * two early phases, and has it by the time that the request is judged.
+ */
+
+ngx_int_t
+ngx_oa_router_prefetch_index(ngx_http_request_t *r)
+{
+    ngx_oa_router_ctx_t  *ctx;
+
+    ctx = ngx_oa_router_host(r);
+
+    if (ctx && ctx->label.len) {
+        oa_table_prefetch(ctx->routes->table, ctx->hash);
     }
 
-    if (ctx->timer.timer_set) {
-        ngx_del_timer(&ctx->timer);
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_oa_router_prefetch_record(ngx_http_request_t *r)
+{
+    ngx_oa_router_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_oa_router_module);
+
+    if (ctx && ctx->label.len && !ctx->looked) {
+        oa_table_prefetch_record(ctx->routes->table, ctx->hash);
     }
+
+    return NGX_DECLINED;
 }
 
 
 ngx_oa_router_ctx_t *
 ngx_oa_router_peek(ngx_http_request_t *r)
+{
+    ngx_oa_router_ctx_t  *ctx;
+
+    ctx = ngx_oa_router_host(r);
+
+    if (ctx && ctx->label.len && !ctx->looked) {
+        ctx->looked = 1;
+        (void) ngx_oa_router_look(ctx);
+    }
+
+    return ctx;
+}
+
+
+/* The context, with the label of the host; NULL where no router is bound. */
+
+static ngx_oa_router_ctx_t *
+ngx_oa_router_host(ngx_http_request_t *r)
 {
     ngx_oa_router_ctx_t       *ctx;
     ngx_oa_router_loc_conf_t  *rlcf;
@@ -150,6 +237,7 @@ ngx_oa_router_peek(ngx_http_request_t *r)
     /* bound for the first time, or to other routes than before */
 
     ctx->routes = rlcf->routes;
+    ctx->looked = 0;
     ctx->found = 0;
     ctx->cache = NGX_OA_CACHE_NONE;
 
@@ -163,8 +251,6 @@ ngx_oa_router_peek(ngx_http_request_t *r)
 
     ctx->hash = oa_table_hash(ctx->routes->table, ctx->routes->id,
                               ctx->label.data, ctx->label.len);
-
-    (void) ngx_oa_router_look(ctx);
 
     return ctx;
 }
@@ -245,7 +331,6 @@ ngx_oa_router_handler(ngx_http_request_t *r)
 
         if (rc == NGX_OK) {
             ctx->state = NGX_OA_ROUTE_ADMITTED;
-            ngx_oa_count(NGX_OA_COUNT_ROUTE_HITS);
             return NGX_DECLINED;
         }
 
@@ -320,14 +405,16 @@ ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
         break;
     }
 
-    if (ctx->asked++ == NGX_OA_ASK_TIMES) {
+    if (ctx->asked++ == NGX_OA_ASK_TIMES
+        || ngx_oa_router_keep(r, ctx) != NGX_OK)
+    {
         return NGX_DECLINED;
     }
 
     ctx->flight.key = ctx->hash;
     ctx->flight.timeout = 5000;
     ctx->flight.landed = ngx_oa_router_landed;
-    ctx->flight.data = r;
+    ctx->flight.data = ctx;
 
     if (ngx_oa_routes_ask(routes, &ctx->label, &ctx->flight) != NGX_OK) {
         return ngx_oa_router_unavailable(r, ctx);
@@ -356,8 +443,10 @@ ngx_oa_router_unavailable(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
+    ngx_memzero(&ctx->timer, sizeof(ngx_event_t));
+
     ctx->timer.handler = ngx_oa_router_timer;
-    ctx->timer.data = r;
+    ctx->timer.data = ctx;
     ctx->timer.log = r->connection->log;
 
     ngx_add_timer(&ctx->timer, NGX_OA_FIRST_LOOK);
@@ -380,14 +469,11 @@ ngx_oa_router_wait(ngx_http_request_t *r)
 static void
 ngx_oa_router_landed(ngx_oa_flight_t *flight, ngx_int_t rc)
 {
-    ngx_http_request_t   *r = flight->data;
-    ngx_oa_router_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_oa_router_module);
+    ngx_oa_router_ctx_t *ctx = flight->data;
 
     ctx->rc = rc;
 
-    ngx_oa_router_resume(r);
+    ngx_oa_router_resume(ctx);
 }
 
 
@@ -399,13 +485,13 @@ ngx_oa_router_timer(ngx_event_t *ev)
 
 
 static void
-ngx_oa_router_resume(ngx_http_request_t *r)
+ngx_oa_router_resume(ngx_oa_router_ctx_t *ctx)
 {
-    ngx_connection_t     *c;
-    ngx_oa_router_ctx_t  *ctx;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
 
+    r = ctx->request;
     c = r->connection;
-    ctx = ngx_http_get_module_ctx(r, ngx_oa_router_module);
 
     ctx->state = NGX_OA_ROUTE_LANDED;
 
@@ -550,6 +636,10 @@ ngx_oa_router_refuse(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
     const ngx_oa_problem_t *problem)
 {
     ctx->state = NGX_OA_ROUTE_REFUSED;
+
+    if (ngx_oa_router_keep(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (problem->status == NGX_HTTP_NOT_FOUND) {
         ngx_oa_count(NGX_OA_COUNT_ROUTE_UNKNOWN);

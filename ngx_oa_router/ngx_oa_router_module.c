@@ -16,6 +16,8 @@ static void *ngx_oa_router_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_oa_router_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_oa_router_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_oa_router_add_handler(ngx_conf_t *cf,
+    ngx_http_phases phase, ngx_http_handler_pt handler);
 static char *ngx_oa_router(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_oa_router_machine_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -249,8 +251,6 @@ ngx_oa_router_postconfiguration(ngx_conf_t *cf)
 {
     ngx_uint_t                  i;
     ngx_oa_routes_t           **routes;
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
     ngx_oa_router_main_conf_t  *rmcf;
 
     rmcf = ngx_http_conf_get_module_main_conf(cf, ngx_oa_router_module);
@@ -281,23 +281,49 @@ ngx_oa_router_postconfiguration(ngx_conf_t *cf)
         }
     }
 
+    /* in a phase the handler added last runs first */
+
+    if (ngx_oa_router_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                  ngx_oa_router_handler)
+        != NGX_OK
+        || ngx_oa_router_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                     ngx_oa_replay_verify_handler)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (rmcf->routes.nelts == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_oa_router_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
+                                  ngx_oa_router_prefetch_index)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_oa_router_add_handler(cf, NGX_HTTP_SERVER_REWRITE_PHASE,
+                                     ngx_oa_router_prefetch_record);
+}
+
+
+static ngx_int_t
+ngx_oa_router_add_handler(ngx_conf_t *cf, ngx_http_phases phase,
+    ngx_http_handler_pt handler)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-    /* the last one pushed runs first */
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    h = ngx_array_push(&cmcf->phases[phase].handlers);
     if (h == NULL) {
         return NGX_ERROR;
     }
 
-    *h = ngx_oa_router_handler;
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_oa_replay_verify_handler;
+    *h = handler;
 
     return NGX_OK;
 }

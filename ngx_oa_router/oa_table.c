@@ -103,6 +103,22 @@ oa_table_prefetch(oa_table_t *t, uint64_t hash)
 }
 
 
+void
+oa_table_prefetch_record(oa_table_t *t, uint64_t hash)
+{
+    u_char    *p;
+    uint32_t   entry;
+
+    entry = t->shm->index[hash & t->shm->mask];
+
+    if (entry) {
+        p = (u_char *) oa_table_record(t, entry);
+        __builtin_prefetch(p);
+        __builtin_prefetch(p + 64);
+    }
+}
+
+
 ngx_int_t
 oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
     const ngx_str_t *label, uint32_t now, uint32_t negative_ttl,

@@ -97,8 +97,9 @@ oa_table_info_t *oa_table_info(oa_table_t *t, const ngx_str_t *name,
 uint64_t oa_table_hash(oa_table_t *t, ngx_uint_t id, const u_char *label,
     size_t len);
 
-/* Asks the memory for what oa_table_get() will read. */
+/* Ask the memory for what oa_table_get() will read, one after the other. */
 void oa_table_prefetch(oa_table_t *t, uint64_t hash);
+void oa_table_prefetch_record(oa_table_t *t, uint64_t hash);
 
 /*
  * Reads without a lock.  now is in milliseconds and marks the route as used.

@@ -78,7 +78,8 @@ CONF
 
 sub get {
     my ($port, $path, $host) = @_;
-    return http_get($ng->port($port), $path, host => $host // 'alice.a.example');
+    return http_get($ng->port($port), $path,
+                    host => $host // 'alice.a.example');
 }
 
 # Which key, derived by what, has signed.

@@ -112,7 +112,8 @@ for my $header ('set_header X-A a', 'hide_header X-A') {
     location_refused('oa_replay format=header;', qr/json/,
                      server => "oa_router t; oa_replay_$header;");
     location_accepted('oa_replay format=json;', more => "oa_replay_$header;");
-    location_accepted('oa_replay;', server => "oa_router t; oa_replay_$header;");
+    location_accepted('oa_replay;',
+                      server => "oa_router t; oa_replay_$header;");
 }
 location_refused("oa_replay_set_header $_ x;", qr/name of a header/)
     for '"X A"', '"X:"', '""', '"X;"', "X\x{fc}";

@@ -45,7 +45,8 @@ my $ng = OA::Nginx->new(
             oa_replay;
         }
         location @named {
-            add_header X-Leak "<$oa_machine$oa_app$oa_machine_host$oa_flycast_host$oa_machine_token>" always;
+            add_header X-Leak "<$oa_machine$oa_app$oa_machine_token>" always;
+            add_header X-Host "<$oa_machine_host$oa_flycast_host>" always;
             proxy_pass http://127.0.0.1:%%PORT_1%%/?to=$oa_machine_host;
         }
 
@@ -122,6 +123,7 @@ for my $name (qw(nobody private)) {
     $r = get($name, '/named');
     is $r->status, 200, "$name: a named location";
     is $r->header('x-leak'), '<>', 'has no machine';
+    is $r->header('x-host'), '<>', 'nor its name';
     is $r->body, 'to=<>', 'to send to';
 
     isnt get($name, '/proxy')->status, 502, "$name: nothing is contacted";
@@ -150,8 +152,8 @@ is get('alice', '/')->header('fly-replay'), 'app=app;instance=m1',
 
 is get('alice', '/large', 'fly-replay-failed' => 'x')->body, 'failed page',
     'a failed replay has its page';
-is get('alice', '/large', 'fly-replay-src' => 'instance=router1')->body, 'failed page',
-    'a loop, too';
+is get('alice', '/large', 'fly-replay-src' => 'instance=router1')->body,
+    'failed page', 'a loop, too';
 my $c = OA::Client->new($ng->port);
 $c->send("POST /large HTTP/1.1\r\nHost: alice.openagents.example\r\n"
          . "Content-Length: 2000000\r\n\r\n");

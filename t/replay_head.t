@@ -49,7 +49,7 @@ is $r->header('content-type'), undef, 'no type';
 
 for my $case ([ '/', 'a token', Authorization => 'Bearer x' ],
               [ '/', 'a cookie', Cookie => 'a=b' ],
-              [ '/', 'a machine of the client', 'Fly-Force-Instance-Id' => 'x' ],
+              [ '/', 'a machine', 'Fly-Force-Instance-Id' => 'x' ],
               [ '/', 'a preference', 'fly-prefer-region' => 'ams' ],
               [ '/?access_token=x', 'a token in the path' ],
               [ '/set', 'a header to set' ],

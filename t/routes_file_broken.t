@@ -50,7 +50,7 @@ sub refused {
     my @errors = errors($bytes);
     is @errors, 1, "$name: one error" or diag "@errors";
     like $errors[0] // '', qr/oa_routes "t": $why in \Q$file\E:$line,/, $name;
-    is replay('alice'), 'app=oa-alice;instance=malice', "$name: the old stays"
+    is replay('alice'), 'app=oa-alice;instance=malice', "$name: the old stays";
 }
 
 # the second of three rows, in line 3
@@ -74,11 +74,11 @@ my @rows = (
     [ { app => 'a b' },                  qr/app/,        'a space in app' ],
     [ { app => 'a"b' },                  qr/app/,        'a quote in app' ],
     [ { app => ['a'] },                  qr/app/,        'a list as app' ],
-    [ { machine => 'M1' },               qr/machine/,    'an upper case machine' ],
+    [ { machine => 'M1' },               qr/machine/,    'upper case' ],
     [ { machine => 'm1;state=x' },       qr/machine/,    'a field in machine' ],
     [ { machine => 'm.1' },              qr/machine/,    'a dot in machine' ],
     [ { region => 'fra;x' },             qr/region/,     'a field in region' ],
-    [ { region => 'FRA' },               qr/region/,     'an upper case region' ],
+    [ { region => 'FRA' },               qr/region/,     'region upper case' ],
     [ { region => 'x' },                 qr/region/,     'a short region' ],
     [ { status => 'Running' },           qr/status/,     'an unknown status' ],
     [ { status => undef },               qr/status/,     'no status' ],
@@ -86,7 +86,7 @@ my @rows = (
     [ { access => '' },                  qr/access/,     'an empty access' ],
     [ { route_id => undef },             qr/route_id/,   'no id' ],
     [ { route_id => 'a b' },             qr/route_id/,   'a space in an id' ],
-    [ { user_id => "x\ny" },             qr/user_id/,    'a line feed in a user' ],
+    [ { user_id => "x\ny" },             qr/user_id/,    'two lines of user' ],
     [ { user_id => 'x' x 129 },          qr/user_id/,    'a long user' ],
     [ { agent_id => '<a>' },             qr/agent_id/,   'an agent' ],
     [ { version => -1 },                 qr/version/,    'a negative version' ],

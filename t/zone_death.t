@@ -169,6 +169,13 @@ diag sprintf '%d kills and %s rounds in %.1f s; %d times in the lock, '
              . '%d repairs', $KILLS, $rounds, time - $start,
              $ng->log_count(qr/was locked by/), $ng->log_count(qr/repairing/);
 
+SKIP: {
+    my $locked = $ng->log_count(qr/was locked by/);
+    skip 'no worker died in the lock', 1 unless $locked > 2;
+    cmp_ok $ng->log_count(qr/died while it wrote, repairing/), '>', 0,
+        'what they left was repaired';
+}
+
 # as the database says
 
 my %of = map { $_->[0] => "app=$_->[1];instance=$_->[2]" }
