@@ -265,6 +265,7 @@ struct ngx_oa_pg_query_s {
                                    PGresult *res);
     void                        *data;
     ngx_str_t                    error;
+    char                         sqlstate[6];  /* of it; or empty */
 
     ngx_queue_t                  queue;      /* private from here on */
     ngx_event_t                  timer;

@@ -444,7 +444,7 @@ ngx_oa_pg_next(ngx_oa_pg_conn_t *pc)
 static void
 ngx_oa_pg_answer(ngx_oa_pg_conn_t *pc, PGresult *res)
 {
-    const char         *message;
+    const char         *message, *sqlstate;
     ngx_oa_pg_pool_t   *pool;
     ngx_oa_pg_query_t  *q;
 
@@ -497,6 +497,11 @@ ngx_oa_pg_answer(ngx_oa_pg_conn_t *pc, PGresult *res)
 
         q->error.data = pool->message;
         q->error.len = ngx_oa_pg_first_line(pool->message, message);
+
+        sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+        ngx_cpystrn((u_char *) q->sqlstate, (u_char *) (sqlstate ? sqlstate
+                                                                 : ""),
+                    sizeof(q->sqlstate));
 
         q->handler(q, NULL);
     }

@@ -9,8 +9,10 @@
 
 static ngx_int_t ngx_oa_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 static ngx_int_t ngx_oa_zone_format(ngx_oa_zone_t *zone);
+static void ngx_oa_zone_find_parts(ngx_oa_zone_t *zone);
 static ngx_int_t ngx_oa_zone_attach(ngx_oa_zone_t *zone, ngx_log_t *log);
 static void *ngx_oa_zone_reserve(ngx_oa_shm_t *shm, size_t size);
+static void ngx_oa_zone_lock_in_master(ngx_oa_zone_t *zone);
 static void ngx_oa_zone_repair(ngx_oa_zone_t *zone);
 
 
@@ -92,6 +94,10 @@ ngx_oa_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
+    /* to repair it takes to know the parts */
+
+    ngx_oa_zone_find_parts(zone);
+
     ngx_oa_zone_lock(zone);
 
     rc = ngx_oa_zone_attach(zone, log);
@@ -141,6 +147,36 @@ ngx_oa_zone_format(ngx_oa_zone_t *zone)
 }
 
 
+/* Only the master adds parts, so it may read them without the lock. */
+
+static void
+ngx_oa_zone_find_parts(ngx_oa_zone_t *zone)
+{
+    ngx_str_t            *name;
+    ngx_uint_t            i, n;
+    ngx_oa_shm_part_t    *sp;
+    ngx_oa_zone_part_t  **parts;
+
+    parts = zone->parts.elts;
+
+    for (i = 0; i < zone->parts.nelts; i++) {
+        name = &parts[i]->name;
+
+        for (n = 0; n < NGX_OA_ZONE_PARTS; n++) {
+            sp = &zone->shm->parts[n];
+
+            if (sp->addr
+                && ngx_strncmp(sp->name, name->data, name->len) == 0
+                && sp->name[name->len] == '\0')
+            {
+                parts[i]->addr = sp->addr;
+                break;
+            }
+        }
+    }
+}
+
+
 static ngx_int_t
 ngx_oa_zone_attach(ngx_oa_zone_t *zone, ngx_log_t *log)
 {
@@ -156,28 +192,23 @@ ngx_oa_zone_attach(ngx_oa_zone_t *zone, ngx_log_t *log)
     for (i = 0; i < zone->parts.nelts; i++) {
         part = parts[i];
 
-        for (n = 0; n < NGX_OA_ZONE_PARTS; n++) {
-            sp = &shm->parts[n];
-
-            if (sp->addr == NULL
-                || (ngx_strncmp(sp->name, part->name.data, part->name.len) == 0
-                    && sp->name[part->name.len] == '\0'))
-            {
-                break;
-            }
-        }
-
-        if (n == NGX_OA_ZONE_PARTS || part->name.len >= sizeof(sp->name)) {
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "zone \"ngx_oa\": no place for part \"%V\"",
-                          &part->name);
-            return NGX_ERROR;
-        }
-
-        sp = &shm->parts[n];
-        fresh = (sp->addr == NULL);
+        fresh = (part->addr == NULL);
 
         if (fresh) {
+            for (n = 0; n < NGX_OA_ZONE_PARTS && shm->parts[n].addr; n++) {
+                /* void */
+            }
+
+            if (n == NGX_OA_ZONE_PARTS
+                || part->name.len >= sizeof(shm->parts[n].name))
+            {
+                ngx_log_error(NGX_LOG_EMERG, log, 0,
+                              "zone \"ngx_oa\": no place for part \"%V\"",
+                              &part->name);
+                return NGX_ERROR;
+            }
+
+            sp = &shm->parts[n];
             size = part->size(shm->npages);
 
             sp->addr = ngx_oa_zone_reserve(shm, size);
@@ -191,9 +222,8 @@ ngx_oa_zone_attach(ngx_oa_zone_t *zone, ngx_log_t *log)
             sp->size = size;
             ngx_memzero(sp->addr, size);
             ngx_memcpy(sp->name, part->name.data, part->name.len);
+            part->addr = sp->addr;
         }
-
-        part->addr = sp->addr;
 
         if (part->init(zone, part->addr, fresh, part->data, log) != NGX_OK) {
             return NGX_ERROR;
@@ -226,7 +256,12 @@ ngx_oa_zone_reserve(ngx_oa_shm_t *shm, size_t size)
 void
 ngx_oa_zone_lock(ngx_oa_zone_t *zone)
 {
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    if (ngx_process == NGX_PROCESS_MASTER) {
+        ngx_oa_zone_lock_in_master(zone);
+
+    } else {
+        ngx_shmtx_lock(&zone->shpool->mutex);
+    }
 
     if (zone->shm->writer) {
         ngx_oa_zone_repair(zone);
@@ -244,6 +279,41 @@ ngx_oa_zone_unlock(ngx_oa_zone_t *zone)
     zone->shm->writer = 0;
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+/*
+ * It is the master that frees the mutex of a dead worker, when it hears of the
+ * death, and it hears nothing while it waits for that mutex in a reload.
+ */
+
+static void
+ngx_oa_zone_lock_in_master(ngx_oa_zone_t *zone)
+{
+    siginfo_t     info;
+    ngx_pid_t     pid;
+    ngx_shmtx_t  *mutex;
+
+    mutex = &zone->shpool->mutex;
+
+    while (!ngx_shmtx_trylock(mutex)) {
+
+        pid = *mutex->lock;
+        ngx_memzero(&info, sizeof(siginfo_t));
+
+        /* the master's own look at its children must still find it dead */
+
+        if (pid
+            && ((waitid(P_PID, pid, &info, WEXITED|WNOHANG|WNOWAIT) == 0
+                 && info.si_pid == pid)
+                || !ngx_oa_alive(pid))
+            && ngx_shmtx_force_unlock(mutex, pid))
+        {
+            continue;
+        }
+
+        ngx_msleep(1);
+    }
 }
 
 

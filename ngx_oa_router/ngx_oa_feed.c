@@ -24,6 +24,7 @@
 #define NGX_OA_FEED_RETRY    1000    /* jittered, +- a half */
 #define NGX_OA_FEED_TIMEOUT  30000   /* of a query that reads many rows */
 #define NGX_OA_FEED_PAGE     1000    /* routes */
+#define NGX_OA_FEED_CHANGES  2000    /* routes; beyond, all are read */
 #define NGX_OA_FEED_SWEEP    64      /* pages */
 #define NGX_OA_FEED_HINTS    256     /* names; beyond, all changes are read */
 
@@ -62,6 +63,7 @@ struct ngx_oa_feed_s {
     uint64_t                     heard;
 
     uint64_t                     position;     /* of the read under way */
+    uint64_t                     identity;
     ngx_uint_t                   page;         /* of the sweep */
     ngx_uint_t                   nread;
 
@@ -407,7 +409,8 @@ ngx_oa_feed_ask_position(ngx_oa_feed_t *feed)
     ngx_sprintf((u_char *) feed->param, "%uL%Z", feed->beat);
 
     ngx_oa_feed_move(feed, NGX_OA_FEED_POSITION);
-    ngx_oa_feed_query(feed, "SELECT xmin, floor FROM oa.feed_beat($1)", 1);
+    ngx_oa_feed_query(feed, "SELECT xmin, floor, identity"
+                            " FROM oa.feed_beat($1)", 1);
 }
 
 
@@ -475,9 +478,9 @@ ngx_oa_feed_answer(ngx_oa_pg_query_t *query, PGresult *res)
                       &feed->routes->name, ngx_oa_feed_states[feed->state],
                       &query->error);
 
-        /* the position may be refused (OA001): all is read, to be sure */
+        /* the position was refused: see oa.routes_changed() */
 
-        if (feed->state == NGX_OA_FEED_CATCH_UP) {
+        if (ngx_strcmp(query->sqlstate, "OA001") == 0) {
             feed->routes->info->position = 0;
         }
 
@@ -492,6 +495,14 @@ ngx_oa_feed_answer(ngx_oa_pg_query_t *query, PGresult *res)
         break;
 
     case NGX_OA_FEED_CATCH_UP:
+
+        if (PQntuples(res) > NGX_OA_FEED_CHANGES) {
+            ngx_oa_feed_begin_full_read(feed);
+            ngx_oa_feed_ask_page(feed);
+            rc = NGX_OK;
+            break;
+        }
+
         rc = ngx_oa_routes_apply(feed->routes, res, OA_TABLE_NEWS);
 
         if (rc == NGX_OK) {
@@ -534,7 +545,8 @@ ngx_oa_feed_got_position(ngx_oa_feed_t *feed, PGresult *res)
 
     if (PQntuples(res) != 1
         || ngx_oa_feed_xid(res, 0, &feed->position) != NGX_OK
-        || ngx_oa_feed_xid(res, 1, &floor) != NGX_OK)
+        || ngx_oa_feed_xid(res, 1, &floor) != NGX_OK
+        || PQnfields(res) < 3)
     {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "oa_routes \"%V\": oa.feed_beat() gave no position",
@@ -542,12 +554,16 @@ ngx_oa_feed_got_position(ngx_oa_feed_t *feed, PGresult *res)
         return NGX_ERROR;
     }
 
+    feed->identity = oa_label_hash((u_char *) PQgetvalue(res, 0, 2),
+                                   PQgetlength(res, 0, 2), 0);
+
     /*
-     * No position yet, tombstones behind it that are gone, or a database
-     * that went back in time: everything is read again.
+     * No position yet, tombstones behind it that are gone, or a feed that is
+     * another one or went back in time: everything is read again.
      */
 
     if (info->position == 0
+        || info->identity != feed->identity
         || info->position <= floor
         || info->position > feed->position
         || (info->state != OA_TABLE_LIVE && info->state != OA_TABLE_STALE))
@@ -561,7 +577,7 @@ ngx_oa_feed_got_position(ngx_oa_feed_t *feed, PGresult *res)
 
     ngx_oa_feed_move(feed, NGX_OA_FEED_CATCH_UP);
     ngx_oa_feed_query(feed, "SELECT " NGX_OA_ROUTES_COLUMNS
-                            " FROM oa.routes_changed($1)", 1);
+                            " FROM oa.routes_changed($1) LIMIT 2001", 1);
 
     return NGX_OK;
 }
@@ -639,6 +655,7 @@ ngx_oa_feed_in_step(ngx_oa_feed_t *feed)
     }
 
     feed->routes->info->position = feed->position;
+    feed->routes->info->identity = feed->identity;
     ngx_oa_feed_set_state(feed, OA_TABLE_LIVE);
 
     ngx_oa_feed_next(feed);
@@ -648,6 +665,10 @@ ngx_oa_feed_in_step(ngx_oa_feed_t *feed)
 static void
 ngx_oa_feed_retry(ngx_oa_feed_t *feed)
 {
+    if (feed->routes->info->state == OA_TABLE_LIVE) {
+        ngx_oa_feed_set_state(feed, OA_TABLE_STALE);
+    }
+
     ngx_oa_feed_move(feed, NGX_OA_FEED_RETRYING);
 
     ngx_add_timer(&feed->timer,

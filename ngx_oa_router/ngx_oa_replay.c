@@ -627,9 +627,9 @@ ngx_oa_replay_delete_headers(ngx_http_request_t *r,
 
     json->delete_headers = deletes;
 
-    if (!rlcf->replay->forward_credentials) {
-        ngx_oa_replay_delete(json, deletes, &ngx_oa_authorization);
-    }
+    /* agents are other people's code */
+
+    ngx_oa_replay_delete(json, deletes, &ngx_oa_authorization);
 
     for (forced = ngx_oa_forced_headers; forced->len; forced++) {
         ngx_oa_replay_delete(json, deletes, forced);

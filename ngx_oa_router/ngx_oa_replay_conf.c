@@ -56,6 +56,11 @@ ngx_oa_replay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                "body";
     }
 
+    if (replay->format == NGX_OA_FORMAT_JSON && replay->forward_credentials) {
+        return "cannot be \"format=json\" with \"forward_credentials\": json "
+               "never forwards them";
+    }
+
     rlcf->replay = replay;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);

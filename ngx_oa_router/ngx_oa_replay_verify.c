@@ -93,7 +93,9 @@ ngx_oa_replay_verify_handler(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    if (ctx->state == NGX_OA_ROUTE_REFUSED && r->internal) {
+    /* an error page may be a file, but nothing that has a handler */
+
+    if (ctx->unverified && r->internal && r->content_handler == NULL) {
         return NGX_DECLINED;
     }
 
@@ -140,7 +142,7 @@ ngx_oa_replay_verify_handler(ngx_http_request_t *r)
 
     ngx_oa_count(NGX_OA_COUNT_VERIFY_REFUSED);
 
-    ctx->state = NGX_OA_ROUTE_REFUSED;
+    ctx->unverified = 1;
 
     ngx_http_finalize_request(r, ngx_oa_problem(r,
                                                 &ngx_oa_problem_unverified));

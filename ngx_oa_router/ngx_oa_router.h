@@ -36,6 +36,9 @@ typedef struct {
     ngx_str_t                    users;
     ngx_msec_t                   negative_ttl;
 
+    ngx_str_t                    conf_file;    /* where it stands */
+    ngx_uint_t                   conf_line;
+
     oa_table_t                  *table;
     ngx_uint_t                   id;           /* of this in the table */
     oa_table_info_t             *info;
@@ -155,6 +158,7 @@ typedef struct {
     ngx_uint_t                   authenticated; /* oa_auth is on here */
     ngx_uint_t                   kept;         /* beyond a redirect */
 
+    ngx_uint_t                   unverified;   /* by oa_replay_verify */
     ngx_str_t                    replay_sub;
 
     /* what follows is not zeroed with the rest, which is a hot path */

@@ -16,6 +16,9 @@
 
 #define NGX_OA_ASK_TIMES      3
 
+/* A pilot that lives lands by itself, within the timeout of oa_postgres. */
+#define NGX_OA_ASK_TIME       60000  /* ms */
+
 
 static void ngx_oa_router_cleanup(void *data);
 static ngx_int_t ngx_oa_router_find(ngx_http_request_t *r,
@@ -412,7 +415,7 @@ ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
     }
 
     ctx->flight.key = ctx->hash;
-    ctx->flight.timeout = 5000;
+    ctx->flight.timeout = NGX_OA_ASK_TIME;
     ctx->flight.landed = ngx_oa_router_landed;
     ctx->flight.data = ctx;
 

@@ -264,7 +264,8 @@ ngx_oa_router_postconfiguration(ngx_conf_t *cf)
         {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "oa_routes \"%V\": \"source postgres\" needs an "
-                          "\"oa_postgres\"", &routes[i]->name);
+                          "\"oa_postgres\" in %V:%ui", &routes[i]->name,
+                          &routes[i]->conf_file, routes[i]->conf_line);
             return NGX_ERROR;
         }
     }

@@ -85,6 +85,8 @@ ngx_oa_routes_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     routes->name = value[1];
+    routes->conf_file = cf->conf_file->file.name;
+    routes->conf_line = cf->conf_file->line;
     routes->negative_ttl = NGX_CONF_UNSET_MSEC;
     routes->table = &rmcf->table;
     routes->zone = ngx_oa_zone(cf);

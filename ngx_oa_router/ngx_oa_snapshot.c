@@ -22,7 +22,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_oa_snapshot_write(ngx_oa_routes_file_t *reader,
-    u_char *temp);
+    u_char *temp, ino_t *ino);
 static void ngx_oa_snapshot_row(void *data, const oa_route_t *route);
 static ngx_int_t ngx_oa_snapshot_flush(ngx_fd_t fd, u_char *p, size_t size);
 
@@ -102,9 +102,11 @@ ngx_oa_snapshot_load(ngx_oa_routes_file_t *reader)
 void
 ngx_oa_snapshot_keep(ngx_oa_routes_file_t *reader)
 {
+    ino_t             ino;
     u_char           *temp;
     uint64_t          changes;
     ngx_int_t         rc;
+    struct stat       st;
     ngx_oa_routes_t  *routes;
 
     routes = reader->routes;
@@ -126,10 +128,13 @@ ngx_oa_snapshot_keep(ngx_oa_routes_file_t *reader)
 
     ngx_sprintf(temp, "%V.tmp%Z", &routes->snapshot);
 
-    rc = ngx_oa_snapshot_write(reader, temp);
+    rc = ngx_oa_snapshot_write(reader, temp, &ino);
+
+    /* a holder of the duty that stood still and woke may be at it, too */
 
     if (rc == NGX_OK
-        && rename((char *) temp, (char *) routes->snapshot.data) == -1)
+        && (stat((char *) temp, &st) == -1 || st.st_ino != ino
+            || rename((char *) temp, (char *) routes->snapshot.data) == -1))
     {
         rc = NGX_ERROR;
     }
@@ -155,17 +160,19 @@ ngx_oa_snapshot_keep(ngx_oa_routes_file_t *reader)
 
 
 static ngx_int_t
-ngx_oa_snapshot_write(ngx_oa_routes_file_t *reader, u_char *temp)
+ngx_oa_snapshot_write(ngx_oa_routes_file_t *reader, u_char *temp, ino_t *ino)
 {
     size_t                  room;
     ngx_fd_t                fd;
     ngx_int_t               rc;
     ngx_err_t               err;
     ngx_uint_t              page;
+    struct stat             st;
     ngx_oa_routes_t        *routes;
     ngx_oa_snapshot_buf_t   buf;
 
     routes = reader->routes;
+    st.st_ino = 0;
 
     (void) unlink((char *) temp);
 
@@ -213,7 +220,12 @@ ngx_oa_snapshot_write(ngx_oa_routes_file_t *reader, u_char *temp)
         rc = ngx_oa_snapshot_flush(fd, buf.start, buf.pos - buf.start);
     }
 
+    if (rc == NGX_OK && fstat(fd, &st) == -1) {
+        rc = NGX_ERROR;
+    }
+
     err = ngx_errno;
+    *ino = st.st_ino;
 
     if (close(fd) == -1 && rc == NGX_OK) {
         err = ngx_errno;

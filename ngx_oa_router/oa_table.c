@@ -193,7 +193,7 @@ oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
 
             if (kind == OA_RECORD_NEGATIVE) {
                 copy->negative = 1;
-                return oa_age(now, used) < (int32_t) negative_ttl
+                return oa_age(now, used) < negative_ttl
                        ? NGX_OK : NGX_DECLINED;
             }
 

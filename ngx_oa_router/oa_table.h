@@ -54,6 +54,7 @@ typedef struct {
     uint64_t             changes;     /* since the zone is there */
     uint64_t             evicted;
     uint64_t             position;    /* xmin of the last completed read */
+    uint64_t             identity;    /* a hash of that of its feed */
     uint64_t             file_ino;    /* the file that was read last */
     uint64_t             file_size;
     uint64_t             file_mtime;  /* nanoseconds */

@@ -53,10 +53,13 @@ typedef struct {
 
 
 /*
- * Milliseconds since then.  Each process has its own idea of now, so it may
- * be a little before what another has written.
+ * Milliseconds since then, up to 49 days.  Each process has its own idea of
+ * now, so it may be a little before what another has written.
  */
-#define oa_age(now, then)   ((int32_t) ((now) - (then)))
+#define OA_AGE_AHEAD        60000u
+#define oa_age(now, then)                                                     \
+    ((uint32_t) ((now) - (then)) > (uint32_t) -OA_AGE_AHEAD                   \
+        ? 0 : (uint32_t) ((now) - (then)))
 
 
 /* Records come in three sizes, a page holds one. */

@@ -334,20 +334,26 @@ COMMENT ON FUNCTION oa.routes_changed(xid8) IS
 /*
  * To be asked before the read that it is the position of: its snapshot is then
  * the older one, and its xmin the lower.
+ *
+ * identity is another one when positions and versions of before mean nothing
+ * any more: another cluster, one that was set back in time, or a feed that was
+ * made anew, as a restored dump does.
  */
 
 CREATE OR REPLACE FUNCTION oa.feed_beat(beat text)
-RETURNS TABLE (xmin xid8, floor xid8)
+RETURNS TABLE (xmin xid8, floor xid8, identity text)
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
 AS $$
     SELECT pg_notify('oa_routes', '{"beat":' || to_json(beat) || '}');
 
-    SELECT pg_snapshot_xmin(pg_current_snapshot()), f.floor
-      FROM oa.feed f;
+    SELECT pg_snapshot_xmin(pg_current_snapshot()), f.floor,
+           concat_ws('.', s.system_identifier, c.timeline_id,
+                     'oa.feed'::regclass::oid)
+      FROM oa.feed f, pg_control_system() s, pg_control_checkpoint() c;
 $$;
 
 COMMENT ON FUNCTION oa.feed_beat(text) IS
-    'notifies of a beat; gives the feed''s position and floor';
+    'notifies of a beat; gives the feed''s position, floor and identity';
 
 
 /*

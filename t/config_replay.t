@@ -105,6 +105,10 @@ location_refused('oa_replay cache=/*;', qr/cache.*oa_replay_key/,
 # a json answer without a body says nothing
 location_refused('oa_replay format=json status=204;', qr/204/);
 
+# agents are other people's code
+location_refused('oa_replay format=json forward_credentials;',
+                 qr/json never forwards/);
+
 # headers of the replayed request need json
 for my $header ('set_header X-A a', 'hide_header X-A') {
     location_refused('oa_replay format=header;', qr/json/,

@@ -29,7 +29,6 @@ my $ng = OA::Nginx->new(
         oa_router t;
         oa_machine_key env:KEY;
         location /hidden    { oa_replay format=json; }
-        location /forward   { oa_replay format=json forward_credentials; }
         location /default   { oa_replay; }
         location /own {
             oa_replay;
@@ -92,9 +91,6 @@ is_deeply deleted('/hidden', 'Fly-Force-New-Thing' => 'x',
                   'Fly-Client-IP' => '1.2.3.4', 'Fly-Forced' => 'x'),
     [ sort 'authorization', 'x-http', @always, 'fly-force-new-thing',
       'fly-prefer-anything' ], 'those that nobody knows, too';
-
-ok !grep({ $_ eq 'authorization' } @{ deleted('/forward') }),
-    'forward_credentials';
 
 subtest 'set' => sub {
     my $set = set('/set?x=1%20y', 'X-Raw' => "tab\there \"q\" \\ \xc3\xa9");
