@@ -312,10 +312,17 @@ oa_routes_json_value(oa_routes_json_t *reader, const u_char *p, size_t avail,
         }
 
         return oa_routes_json_error(reader,
-                                    oa_routes_json_text(json_error_code(&err)));
+                                oa_routes_json_text(json_error_code(&err)));
     }
 
     *used = (size_t) err.position;
+
+    /* jansson passes over a zero byte behind a number */
+
+    if (memchr(p, '\0', *used)) {
+        json_decref(v);
+        return oa_routes_json_error(reader, "a zero byte");
+    }
 
     /* what has no delimiter at its end may go on */
 

@@ -75,6 +75,8 @@ wait_for { target('s' . ($N - 1)) eq '404' } 5;
 wait_for { !grep { target("s$_") ne '404' } 0 .. $N - 1 } 5;
 is +(grep { target("s$_") ne '404' } 0 .. $N - 1), 0, 'all were deleted';
 
-is $ng->log_count(qr/routes read from the database/), 1, 'one full read';
+# more changes than are read at once are read as all routes are, by pages
+cmp_ok $ng->log_count(qr/routes read from the database/), '<=', 5,
+    'full reads';
 
 done_testing;

@@ -34,6 +34,7 @@ for my $fuzzer (@fuzzers) {
     my @dict = grep { -e } "$FindBin::Bin/fuzz/$name.dict";
 
     my $pid = spawn(argv => [ $path, "-max_total_time=$time", '-timeout=5',
+                              '-seed=' . ($ENV{FUZZ_SEED} // 1),
                               '-print_final_stats=1', '-verbosity=0',
                               "-artifact_prefix=$build/$fuzzer-",
                               (map { "-dict=$_" } @dict), $corpus ],

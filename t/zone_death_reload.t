@@ -109,10 +109,12 @@ SKIP: {
     my $reloaded = wait_for {
         my %old = map { $_ => 1 } @old;
         my @new = grep { !$old{$_} } $ng->worker_pids;
-        @new == 2;
+        @new >= 2;
     } 5;
     ok $reloaded, 'the reload comes to its end';
-    is $ng->worker_pids, 2, 'with new workers' if $reloaded;
+
+    # nginx makes another one in the place of the dead, too
+    cmp_ok $ng->worker_pids, '>=', 2, 'with new workers' if $reloaded;
 
     if (!$reloaded) {
         # nothing but this ends it
@@ -123,12 +125,12 @@ SKIP: {
     }
 
     $stop_writer->();
-    my %of = map { $_->[0] => "app=a;instance=$_->[1]" }
-             @{ $pg->rows('SELECT subdomain, machine FROM oa.routes') };
-    my $client = OA::Client->new($ng->port);
     my @wrong;
     wait_for {
-        $client = OA::Client->new($ng->port);
+        # its last statement may still be running in the server
+        my %of = map { $_->[0] => "app=a;instance=$_->[1]" }
+                 @{ $pg->rows('SELECT subdomain, machine FROM oa.routes') };
+        my $client = OA::Client->new($ng->port);
         @wrong = grep {
             ($client->get('/', host => "$_.openagents.example")
              ->header('fly-replay') // '') ne $of{$_}

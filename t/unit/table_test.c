@@ -114,11 +114,25 @@ route_of(ngx_uint_t n, uint64_t version)
 
 
 static ngx_int_t
+put(ngx_uint_t n, uint64_t version, uint8_t gen, uint32_t now)
+{
+    return oa_table_put(&memory.table, id, route_of(n, version), gen, now,
+                        OA_TABLE_WANTED);
+}
+
+
+static uint64_t
+hash_of(const ngx_str_t *label)
+{
+    return oa_table_hash(&memory.table, id, label->data, label->len);
+}
+
+
+static ngx_int_t
 get_copy(const ngx_str_t *label, uint32_t now, oa_table_copy_t *copy)
 {
-    return oa_table_get(&memory.table, id,
-                        oa_table_hash(&memory.table, id, label->data, label->len),
-                        label, now, 1000, copy);
+    return oa_table_get(&memory.table, id, hash_of(label), label, now, 1000,
+                        copy);
 }
 
 
@@ -187,7 +201,7 @@ against_a_model(void)
         version++;
 
         if (random() % 3) {
-            bad += oa_table_put(&memory.table, id, route_of(n, version), 1, 0, OA_TABLE_WANTED)
+            bad += put(n, version, 1, 0)
                    != NGX_OK;
             model[n].there = 1;
 
@@ -235,12 +249,12 @@ versions(void)
 
     fresh(PAGES);
 
-    (void) oa_table_put(&memory.table, id, route_of(1, 5), 1, 0, OA_TABLE_WANTED);
+    (void) put(1, 5, 1, 0);
 
-    ok(oa_table_put(&memory.table, id, route_of(1, 4), 1, 0, OA_TABLE_WANTED) == NGX_DECLINED
+    ok(put(1, 4, 1, 0) == NGX_DECLINED
        && look(1, 5, 0) == 1, "an older version of the same read");
 
-    ok(oa_table_put(&memory.table, id, route_of(1, 4), 2, 0, OA_TABLE_WANTED) == NGX_OK
+    ok(put(1, 4, 2, 0) == NGX_OK
        && look(1, 4, 0) == 1, "an older version of a newer read");
 
     label = route_of(1, 0)->subdomain;
@@ -251,10 +265,10 @@ versions(void)
     ok(oa_table_put_negative(&memory.table, id, &label, 6, 2, 0) == NGX_OK
        && look(1, 4, 0) == 0, "a tombstone");
 
-    ok(oa_table_put(&memory.table, id, route_of(1, 5), 2, 0, OA_TABLE_WANTED) == NGX_DECLINED
+    ok(put(1, 5, 2, 0) == NGX_DECLINED
        && look(1, 5, 0) == 0, "what was before the tombstone");
 
-    ok(oa_table_put(&memory.table, id, route_of(1, 7), 2, 0, OA_TABLE_WANTED) == NGX_OK
+    ok(put(1, 7, 2, 0) == NGX_OK
        && look(1, 7, 0) == 1, "what came after it");
 
     label = route_of(2, 0)->subdomain;
@@ -274,11 +288,11 @@ sweep(void)
     fresh(PAGES);
 
     for (n = 0; n < NAMES; n++) {
-        (void) oa_table_put(&memory.table, id, route_of(n, 1), 1, 0, OA_TABLE_WANTED);
+        (void) put(n, 1, 1, 0);
     }
 
     for (n = 0; n < NAMES; n += 2) {
-        (void) oa_table_put(&memory.table, id, route_of(n, 1), 2, 0, OA_TABLE_WANTED);
+        (void) put(n, 1, 2, 0);
     }
 
     page = 0;
@@ -306,7 +320,7 @@ unknown_names_are_bounded(void)
     fresh(PAGES);
 
     for (n = 0; n < 10; n++) {
-        (void) oa_table_put(&memory.table, id, route_of(n, 1), 1, 0, OA_TABLE_WANTED);
+        (void) put(n, 1, 1, 0);
     }
 
     label.data = (u_char *) buf;
@@ -330,7 +344,7 @@ static void
 least_recently_used(void)
 {
     uint32_t    now;
-    ngx_uint_t  n, i, hot, long_ones;
+    ngx_uint_t  n, i, bad, hot, long_ones;
 
     fresh(64);
 
@@ -340,7 +354,7 @@ least_recently_used(void)
         now += 10;
 
         if (n % 7 && n % 5) {
-            (void) oa_table_put(&memory.table, id, route_of(n, 1), 1, now, OA_TABLE_WANTED);
+            (void) put(n, 1, 1, now);
         }
 
         /* these stay in use */
@@ -358,11 +372,28 @@ least_recently_used(void)
     ok(look(4, 1, now) == 0, "the first ones that were not used went");
     ok(memory.table.shm->tables[id].evicted > 10000, "and were counted");
 
+    /* news of others drives nobody out, and a change is not a use */
+
+    for (i = 1, n = 0; i < 20000; i++) {
+        n += look(i, 1, now) == 1;
+    }
+
+    for (i = 0, bad = 0; i < 5000; i++) {
+        bad += oa_table_put(&memory.table, id, route_of(i * 35 + 30001, 1), 1,
+                            now, OA_TABLE_NEWS)
+               == NGX_ERROR;
+    }
+
+    for (i = 1; i < 20000; i++) {
+        n -= look(i, 1, now) == 1;
+    }
+
+    ok(bad == 0 && n == 0, "news drives nobody out");
+
     /* now pages of short ones must become pages of long ones */
 
     for (n = 0, long_ones = 0; n < 70; n += 7) {
-        long_ones += oa_table_put(&memory.table, id, route_of(n + 70000, 1), 1,
-                                  now, OA_TABLE_WANTED)
+        long_ones += put(n + 70000, 1, 1, now)
                      == NGX_OK;
     }
 
@@ -388,8 +419,8 @@ deaths(void)
 
     fresh(PAGES);
 
-    (void) oa_table_put(&memory.table, id, route_of(1, 1), 1, 0, OA_TABLE_WANTED);
-    (void) oa_table_put(&memory.table, id, route_of(2, 1), 1, 0, OA_TABLE_WANTED);
+    (void) put(1, 1, 1, 0);
+    (void) put(2, 1, 1, 0);
 
     /* half of a new record was written */
 
@@ -415,8 +446,7 @@ deaths(void)
 
     /* an entry was being moved */
 
-    entry = oa_table_find(&memory.table, id,
-                          oa_table_hash(&memory.table, id, label.data, label.len), &label);
+    entry = oa_table_find(&memory.table, id, hash_of(&label), &label);
     oa_seq_open(&memory.table.shm->seq);
     *entry = 0;
 
@@ -501,7 +531,7 @@ readers_beside_a_writer(void)
     version = 1;
 
     for (n = 0; n < 100; n++) {
-        (void) oa_table_put(&memory.table, id, route_of(n, version), 1, 0, OA_TABLE_WANTED);
+        (void) put(n, version, 1, 0);
     }
 
     (void) pthread_create(&thread, NULL, reader, bad);
@@ -511,7 +541,7 @@ readers_beside_a_writer(void)
         n = random() % 1000;
 
         if (n < 100 || random() % 2) {
-            (void) oa_table_put(&memory.table, id, route_of(n, version), 1, 0, OA_TABLE_WANTED);
+            (void) put(n, version, 1, 0);
 
         } else {
             label = route_of(n, version)->subdomain;
