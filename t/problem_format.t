@@ -11,6 +11,7 @@ use JSON::PP qw(decode_json);
 
 use OA::Client qw(http_get http_request h2_request);
 use OA::Nginx;
+use OA::Util qw(slurp wait_for);
 use OA::Routes qw(route routes_file);
 
 my $ng = OA::Nginx->new(
@@ -63,8 +64,8 @@ for my $name (sort keys %problems) {
                        status => $status, code => $code }, 'and the rest';
 
     my $id = decode_json($r->body)->{request_id};
-    like do { open my $fh, '<', $ng->path('ids.log'); local $/; <$fh> // '' },
-        qr/^$id$/m, 'the same request_id as in the log';
+    ok +(wait_for { slurp($ng->path('ids.log')) =~ /^$id$/m } 5),
+        'the same request_id as in the log';
 }
 
 sub html {

@@ -109,8 +109,10 @@ is get('private')->header('x-oa'),
 
 my $log = $ng->path('oa.log');
 ok +(wait_for { -e $log && slurp($log) =~ /^\Q$all\E$/m } 5), 'in the log';
-like slurp($log), qr/^nobody\|{10}none$/m, 'of a name without route';
-like slurp($log), qr/^private\|.*\|\|\|fra\|running\|\|\|hit$/m,
-    'of one that was refused';
+ok +(wait_for { slurp($log) =~ /^nobody\|{10}none$/m } 5),
+    'of a name without route';
+ok +(wait_for {
+    slurp($log) =~ /^private\|.*\|\|\|fra\|running\|\|\|hit$/m
+} 5), 'of one that was refused';
 
 done_testing;
