@@ -305,7 +305,7 @@ ngx_oa_router_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return ngx_oa_router_add_handler(cf, NGX_HTTP_SERVER_REWRITE_PHASE,
+    return ngx_oa_router_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
                                      ngx_oa_router_prefetch_record);
 }
 

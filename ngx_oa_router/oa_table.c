@@ -7,6 +7,9 @@
 #include "oa_table_int.h"
 
 
+/* A small index stays in the caches, so it grows with what is in it. */
+#define OA_INDEX_MIN   1024
+
 #define OA_READ_TRIES  256
 
 /* Marking a route as used at every read would make its line travel. */
@@ -14,6 +17,7 @@
 
 
 static uint32_t oa_table_index_size(ngx_uint_t npages);
+static void oa_table_grow(oa_table_t *t);
 static ngx_int_t oa_table_store(oa_table_t *t, ngx_uint_t id,
     oa_record_kind_e kind, const oa_route_t *route, uint8_t gen, uint32_t now,
     oa_table_put_e put);
@@ -23,12 +27,12 @@ size_t
 oa_table_size(ngx_uint_t npages)
 {
     return sizeof(oa_table_shm_t)
-           + oa_table_index_size(npages) * sizeof(uint32_t)
+           + 2 * oa_table_index_size(npages) * sizeof(uint32_t)
            + npages;
 }
 
 
-/* Even with nothing but short records the index stays below 5/6. */
+/* At the most: even with nothing but short records it stays below 5/6. */
 
 static uint32_t
 oa_table_index_size(ngx_uint_t npages)
@@ -38,7 +42,7 @@ oa_table_index_size(ngx_uint_t npages)
 
     slots = ngx_min(npages, OA_MAX_PAGES) * OA_PAGE_SLOTS;
 
-    for (size = 1024; size < slots + slots / 5; size *= 2) { /* void */ }
+    for (size = OA_INDEX_MIN; size < slots + slots / 5; size *= 2) { /* void */ }
 
     return size;
 }
@@ -54,8 +58,10 @@ oa_table_create(oa_table_t *t, void *part, uint64_t seed)
 
     shm = part;
     shm->seed = seed;
-    shm->mask = size - 1;
-    shm->class_of = offsetof(oa_table_shm_t, index) + size * sizeof(uint32_t);
+    shm->mask = OA_INDEX_MIN - 1;
+    shm->max_mask = size - 1;
+    shm->class_of = offsetof(oa_table_shm_t, index)
+                    + 2 * size * sizeof(uint32_t);
 
     t->shm = shm;
 }
@@ -99,7 +105,11 @@ oa_table_info(oa_table_t *t, const ngx_str_t *name, ngx_uint_t *id)
 void
 oa_table_prefetch(oa_table_t *t, uint64_t hash)
 {
-    __builtin_prefetch(&t->shm->index[hash & t->shm->mask]);
+    uint32_t  mask;
+
+    mask = t->shm->mask;
+
+    __builtin_prefetch(&oa_table_index(t->shm, mask)[hash & mask]);
 }
 
 
@@ -107,9 +117,10 @@ void
 oa_table_prefetch_record(oa_table_t *t, uint64_t hash)
 {
     u_char    *p;
-    uint32_t   entry;
+    uint32_t   mask, entry;
 
-    entry = t->shm->index[hash & t->shm->mask];
+    mask = t->shm->mask;
+    entry = oa_table_index(t->shm, mask)[hash & mask];
 
     if (entry) {
         p = (u_char *) oa_table_record(t, entry);
@@ -125,7 +136,7 @@ oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
     oa_table_copy_t *copy)
 {
     size_t           size;
-    uint32_t         i, entry, tag, seq, moves, used;
+    uint32_t         i, mask, *index, entry, tag, seq, moves, used;
     ngx_uint_t       tries, kind;
     oa_record_t     *r;
     oa_table_shm_t  *shm;
@@ -138,9 +149,12 @@ oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
 
         moves = __atomic_load_n(&shm->seq, __ATOMIC_ACQUIRE);
 
-        for (i = hash & shm->mask; /* void */ ; i = (i + 1) & shm->mask) {
+        mask = __atomic_load_n(&shm->mask, __ATOMIC_ACQUIRE);
+        index = oa_table_index(shm, mask);
 
-            entry = __atomic_load_n(&shm->index[i], __ATOMIC_ACQUIRE);
+        for (i = hash & mask; /* void */ ; i = (i + 1) & mask) {
+
+            entry = __atomic_load_n(&index[i], __ATOMIC_ACQUIRE);
 
             if (entry == 0) {
                 break;
@@ -161,8 +175,7 @@ oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
 
             if (!oa_record_is(r, id, label)) {
 
-                if (__atomic_load_n(&shm->index[i], __ATOMIC_ACQUIRE) == entry)
-                {
+                if (__atomic_load_n(&index[i], __ATOMIC_ACQUIRE) == entry) {
                     continue;
                 }
 
@@ -208,7 +221,8 @@ oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
 
         if (entry == 0
             && (moves & 1) == 0
-            && __atomic_load_n(&shm->seq, __ATOMIC_RELAXED) == moves)
+            && __atomic_load_n(&shm->seq, __ATOMIC_RELAXED) == moves
+            && __atomic_load_n(&shm->mask, __ATOMIC_RELAXED) == mask)
         {
             return NGX_DECLINED;
         }
@@ -224,22 +238,22 @@ uint32_t *
 oa_table_find(oa_table_t *t, ngx_uint_t id, uint64_t hash,
     const ngx_str_t *label)
 {
-    uint32_t         i, tag;
-    oa_table_shm_t  *shm;
+    uint32_t  i, mask, *index, tag;
 
-    shm = t->shm;
+    mask = t->shm->mask;
+    index = oa_table_index(t->shm, mask);
     tag = OA_ENTRY_SET | OA_ENTRY_TAG(hash);
 
-    for (i = hash & shm->mask; shm->index[i]; i = (i + 1) & shm->mask) {
+    for (i = hash & mask; index[i]; i = (i + 1) & mask) {
 
-        if ((shm->index[i] & ~OA_ENTRY_SLOT) == tag
-            && oa_record_is(oa_table_record(t, shm->index[i]), id, label))
+        if ((index[i] & ~OA_ENTRY_SLOT) == tag
+            && oa_record_is(oa_table_record(t, index[i]), id, label))
         {
             break;
         }
     }
 
-    return &shm->index[i];
+    return &index[i];
 }
 
 
@@ -320,6 +334,13 @@ oa_table_store(oa_table_t *t, ngx_uint_t id, oa_record_kind_e kind,
     ngx_memzero(&head, sizeof(oa_route_head_t));
 
     size = oa_route_pack_size(route, &head);
+
+    if (t->shm->entries > t->shm->mask / 4 * 3
+        && t->shm->mask < t->shm->max_mask)
+    {
+        oa_table_grow(t);
+    }
+
     hash = oa_table_hash(t, id, route->subdomain.data, route->subdomain.len);
     entry = oa_table_find(t, id, hash, &route->subdomain);
 
@@ -388,7 +409,10 @@ oa_table_store(oa_table_t *t, ngx_uint_t id, oa_record_kind_e kind,
         info->count++;
     }
 
-    if (old) {
+    if (old == NULL) {
+        t->shm->entries++;
+
+    } else {
         if (oa_record_kind(old) == OA_RECORD_ROUTE) {
             info->count--;
         }
@@ -404,22 +428,58 @@ oa_table_store(oa_table_t *t, ngx_uint_t id, oa_record_kind_e kind,
 }
 
 
+/* Readers go on in the old index until the new one is complete. */
+
+static void
+oa_table_grow(oa_table_t *t)
+{
+    uint32_t         i, k, mask, *from, *to;
+    uint64_t         hash;
+    oa_record_t     *r;
+    oa_table_shm_t  *shm;
+
+    shm = t->shm;
+    mask = shm->mask * 2 + 1;
+    from = oa_table_index(shm, shm->mask);
+    to = oa_table_index(shm, mask);
+
+    ngx_memzero(to, ((size_t) mask + 1) * sizeof(uint32_t));
+
+    for (i = 0; i <= shm->mask; i++) {
+
+        if (from[i] == 0) {
+            continue;
+        }
+
+        r = oa_table_record(t, from[i]);
+        hash = oa_table_hash(t, oa_record_id(r), r->packed, r->head.label_len);
+
+        for (k = hash & mask; to[k]; k = (k + 1) & mask) { /* void */ }
+
+        to[k] = from[i];
+    }
+
+    __atomic_store_n(&shm->mask, mask, __ATOMIC_RELEASE);
+}
+
+
 void
 oa_table_remove(oa_table_t *t, oa_record_t *r)
 {
-    uint32_t         i, j, home, mask, slot;
+    uint32_t         i, j, home, mask, *index, slot;
     oa_record_t     *other;
     oa_table_shm_t  *shm;
 
     shm = t->shm;
     mask = shm->mask;
+    index = oa_table_index(shm, mask);
     slot = oa_table_slot(t, r);
 
     i = oa_table_hash(t, oa_record_id(r), r->packed, r->head.label_len) & mask;
 
-    while ((shm->index[i] & OA_ENTRY_SLOT) != slot || shm->index[i] == 0) {
+    while ((index[i] & OA_ENTRY_SLOT) != slot || index[i] == 0) {
 
-        if (shm->index[i] == 0) {
+        if (index[i] == 0) {
             /* not in the index at all */
             oa_table_free(t, r);
             return;
@@ -430,20 +490,22 @@ oa_table_remove(oa_table_t *t, oa_record_t *r)
 
     oa_seq_open(&shm->seq);
 
-    for (j = (i + 1) & mask; shm->index[j]; j = (j + 1) & mask) {
-        other = oa_table_record(t, shm->index[j]);
+    for (j = (i + 1) & mask; index[j]; j = (j + 1) & mask) {
+        other = oa_table_record(t, index[j]);
         home = oa_table_hash(t, oa_record_id(other), other->packed,
                              other->head.label_len) & mask;
 
         if (((j - home) & mask) >= ((j - i) & mask)) {
-            __atomic_store_n(&shm->index[i], shm->index[j], __ATOMIC_RELEASE);
+            __atomic_store_n(&index[i], index[j], __ATOMIC_RELEASE);
             i = j;
         }
     }
 
-    __atomic_store_n(&shm->index[i], 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&index[i], 0, __ATOMIC_RELEASE);
 
     oa_seq_close(&shm->seq);
+
+    shm->entries--;
 
     if (oa_record_kind(r) == OA_RECORD_ROUTE) {
         shm->tables[oa_record_id(r)].count--;

@@ -72,7 +72,9 @@ struct oa_table_shm_s {
     uint64_t             seed;        /* of the hashes */
 
     uint32_t             seq;         /* odd while entries move */
-    uint32_t             mask;
+    uint32_t             mask;        /* of the index in use */
+    uint32_t             max_mask;
+    uint32_t             entries;
     uint32_t             hand;        /* page where to look for old ones */
     uint32_t             free[OA_CLASSES];  /* slot + 1 */
     uint32_t             nfree[OA_CLASSES];
@@ -84,8 +86,15 @@ struct oa_table_shm_s {
     oa_table_info_t      tables[OA_TABLES];
 
     uint32_t             class_of;    /* where it begins, from shm */
+
+    /*
+     * An index of n entries stands from the n-th on, so that the next one, of
+     * twice as many, can be made behind it while it is being read.
+     */
     uint32_t             index[];
 };
+
+#define oa_table_index(shm, mask)  (&(shm)->index[(mask) + 1])
 
 
 /* oa_table.c */

@@ -279,7 +279,9 @@ oa_table_repair(oa_table_t *t)
 
     oa_seq_open(&shm->seq);
 
-    ngx_memzero(shm->index, (shm->mask + 1) * sizeof(uint32_t));
+    ngx_memzero(oa_table_index(shm, shm->mask),
+                ((size_t) shm->mask + 1) * sizeof(uint32_t));
+    shm->entries = 0;
     ngx_memzero(shm->free, sizeof(shm->free));
     ngx_memzero(shm->nfree, sizeof(shm->nfree));
     ngx_memzero(shm->npages, sizeof(shm->npages));
@@ -344,6 +346,9 @@ oa_table_repair_record(oa_table_t *t, oa_record_t *r)
         }
 
         oa_table_free(t, other);
+
+    } else {
+        t->shm->entries++;
     }
 
     *entry = OA_ENTRY_SET | OA_ENTRY_TAG(hash) | oa_table_slot(t, r);
