@@ -272,9 +272,9 @@ static ngx_int_t
 ngx_oa_feed_hint(ngx_oa_feed_t *feed, json_t *json)
 {
     json_t           *value;
-    uint64_t          hash, beat;
+    uint64_t          beat, version;
     ngx_str_t         label;
-    oa_table_copy_t   copy;
+    ngx_oa_routes_t  *routes;
 
     value = json_object_get(json, "beat");
 
@@ -306,15 +306,17 @@ ngx_oa_feed_hint(ngx_oa_feed_t *feed, json_t *json)
     ngx_oa_count(NGX_OA_COUNT_FEED_HINTS);
 
     value = json_object_get(json, "version");
-    hash = oa_table_hash(feed->routes->table, feed->routes->id, label.data,
-                         label.len);
 
-    if (json_is_integer(value)
-        && ngx_oa_routes_get(feed->routes, hash, &label, &copy) == NGX_OK
-        && copy.head.version >= (uint64_t) json_integer_value(value)
-        && feed->state >= NGX_OA_FEED_IN_STEP)
-    {
-        return NGX_OK;
+    if (json_is_integer(value) && feed->state >= NGX_OA_FEED_IN_STEP) {
+        routes = feed->routes;
+
+        ngx_oa_zone_lock(routes->zone);
+        version = oa_table_version(routes->table, routes->id, &label);
+        ngx_oa_zone_unlock(routes->zone);
+
+        if (version >= (uint64_t) json_integer_value(value)) {
+            return NGX_OK;
+        }
     }
 
     ngx_oa_feed_remember(feed, &label);

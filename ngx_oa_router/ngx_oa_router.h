@@ -189,7 +189,8 @@ ngx_int_t ngx_oa_routes_get(ngx_oa_routes_t *routes, uint64_t hash,
 /*
  * Asks the database for a label, with everybody else who asks for it: flight
  * is on board, landed() will be called, and then the answer is in the table.
- * NGX_ERROR: it cannot be asked now.
+ * NGX_DECLINED: the answer is there already.  NGX_ERROR: it cannot be asked
+ * now.  flight->key is the hash of the label.
  */
 ngx_int_t ngx_oa_routes_ask(ngx_oa_routes_t *routes, const ngx_str_t *label,
     ngx_oa_flight_t *flight);

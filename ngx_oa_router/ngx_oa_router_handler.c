@@ -419,14 +419,19 @@ ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
     ctx->flight.landed = ngx_oa_router_landed;
     ctx->flight.data = ctx;
 
-    if (ngx_oa_routes_ask(routes, &ctx->label, &ctx->flight) != NGX_OK) {
+    switch (ngx_oa_routes_ask(routes, &ctx->label, &ctx->flight)) {
+
+    case NGX_OK:
+        ctx->state = NGX_OA_ROUTE_ASKING;
+        ngx_oa_router_wait(r);
+        return NGX_AGAIN;
+
+    case NGX_DECLINED:
+        return ngx_oa_router_look(ctx) ? NGX_OK : NGX_DECLINED;
+
+    default:
         return ngx_oa_router_unavailable(r, ctx);
     }
-
-    ctx->state = NGX_OA_ROUTE_ASKING;
-    ngx_oa_router_wait(r);
-
-    return NGX_AGAIN;
 }
 
 

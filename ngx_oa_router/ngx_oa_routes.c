@@ -381,8 +381,17 @@ ngx_int_t
 ngx_oa_routes_ask(ngx_oa_routes_t *routes, const ngx_str_t *label,
     ngx_oa_flight_t *flight)
 {
+    oa_table_copy_t  copy;
+
     if (ngx_oa_flight_board(flight) == NGX_AGAIN) {
         return NGX_OK;
+    }
+
+    /* another flight may have landed since the caller looked */
+
+    if (ngx_oa_routes_get(routes, flight->key, label, &copy) == NGX_OK) {
+        ngx_oa_flight_land(flight->key, NGX_OK);
+        return NGX_DECLINED;
     }
 
     if (ngx_oa_lookup_start(routes, flight->key, label) != NGX_OK) {

@@ -257,6 +257,18 @@ oa_table_find(oa_table_t *t, ngx_uint_t id, uint64_t hash,
 }
 
 
+uint64_t
+oa_table_version(oa_table_t *t, ngx_uint_t id, const ngx_str_t *label)
+{
+    uint32_t  entry;
+
+    entry = *oa_table_find(t, id, oa_table_hash(t, id, label->data, label->len),
+                           label);
+
+    return entry ? oa_table_record(t, entry)->head.version : 0;
+}
+
+
 ngx_int_t
 oa_table_put(oa_table_t *t, ngx_uint_t id, const oa_route_t *route,
     uint8_t gen, uint32_t now, oa_table_put_e put)

@@ -137,6 +137,10 @@ ngx_int_t oa_table_put(oa_table_t *t, ngx_uint_t id, const oa_route_t *route,
 ngx_int_t oa_table_put_negative(oa_table_t *t, ngx_uint_t id,
     const ngx_str_t *label, uint64_t version, uint8_t gen, uint32_t now);
 
+/* The version of what is known of a name, 0 if nothing is; this is no use. */
+uint64_t oa_table_version(oa_table_t *t, ngx_uint_t id,
+    const ngx_str_t *label);
+
 /*
  * Removes the routes that the read gen did not bring, in so many pages from
  * the given one; returns the next page, or 0 at the end.

@@ -12,7 +12,10 @@
  * Records that news leaves free, for changes of what is there: each change
  * takes one before it gives one back.
  */
-#define OA_RESERVE  32
+#define OA_RESERVE      32
+
+/* So many are looked at for a record to give up. */
+#define OA_EVICT_PAGES  8
 
 
 static ngx_int_t oa_table_add_page(oa_table_t *t, ngx_uint_t class);
@@ -122,14 +125,14 @@ oa_table_page_to_class(oa_table_t *t, ngx_uint_t page, ngx_uint_t class)
 
 
 /*
- * The next page of the class gives up the one record of it that was used the
- * longest ago: a route in use goes only if its whole page is in use.
+ * Of the next few pages of the class the record goes that was used the longest
+ * ago: a route in use goes only if all of their records are in use.
  */
 
 static ngx_int_t
 oa_table_evict(oa_table_t *t, ngx_uint_t class, uint32_t now)
 {
-    ngx_uint_t       i;
+    ngx_uint_t       i, n;
     oa_record_t     *r, *oldest;
     oa_table_shm_t  *shm;
 
@@ -141,18 +144,21 @@ oa_table_evict(oa_table_t *t, ngx_uint_t class, uint32_t now)
 
     oldest = NULL;
 
-    do {
-        shm->hand = (shm->hand + 1) % t->npages;
-    } while (*oa_table_class_of(t, shm->hand) != class + 1);
+    for (n = 0; n < OA_EVICT_PAGES; n++) {
 
-    for (i = 0; i < OA_PAGE_SLOTS; i += oa_class_slots[class]) {
-        r = oa_table_record(t, shm->hand * OA_PAGE_SLOTS + i);
+        do {
+            shm->hand = (shm->hand + 1) % t->npages;
+        } while (*oa_table_class_of(t, shm->hand) != class + 1);
 
-        if ((r->seq & 1) == 0
-            && (oldest == NULL
-                || oa_age(now, r->used) > oa_age(now, oldest->used)))
-        {
-            oldest = r;
+        for (i = 0; i < OA_PAGE_SLOTS; i += oa_class_slots[class]) {
+            r = oa_table_record(t, shm->hand * OA_PAGE_SLOTS + i);
+
+            if ((r->seq & 1) == 0
+                && (oldest == NULL
+                    || oa_age(now, r->used) > oa_age(now, oldest->used)))
+            {
+                oldest = r;
+            }
         }
     }
 

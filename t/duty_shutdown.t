@@ -75,7 +75,7 @@ ok +(wait_for {
     $pg->row(q{SELECT count(*) FROM pg_stat_activity
                WHERE usename = 'oa_router' AND wait_event_type = 'Lock'
                  AND query LIKE '%feed_beat%'})
-} 10), 'the feed waits for its position';
+} 30), 'the feed waits for its position';
 $took = gone_in(sub { $ng->reload });
 cmp_ok $took, '<', $limit, sprintf 'waiting: gone in %.2f s', $took;
 $lock->rollback;
