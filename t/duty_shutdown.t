@@ -80,6 +80,9 @@ TODO: {
     local our $TODO = 'on a loaded machine it is not always seen to wait';
     ok $waits, 'the feed waits for its position';
 }
+diag grep { /duty|oa_routes|postgres|exit/ } map { "$_\n" } split /\n/, $ng->log
+    if !$waits;
+
 $took = gone_in(sub { $ng->reload });
 cmp_ok $took, '<', $limit, sprintf 'waiting: gone in %.2f s', $took;
 $lock->rollback;
