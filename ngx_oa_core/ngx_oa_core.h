@@ -308,6 +308,62 @@ void ngx_oa_pg_relisten(ngx_oa_pg_listener_t *listener);
 void ngx_oa_pg_unlisten(ngx_oa_pg_listener_t *listener);
 
 
+/* HTTP: libcurl on the event loop */
+
+
+typedef struct ngx_oa_http_s  ngx_oa_http_t;
+
+/*
+ * One exchange with a server of ours: a set of keys, the Machines API, a
+ * handler.  The caller owns it and all that it points to; both stay where
+ * they are until handler was called or the exchange was cancelled.
+ *
+ * The name in url is resolved by nginx's resolver.  TLS certificates are
+ * verified against oa_trusted_certificate.  No redirect is followed, no proxy
+ * used, no cookie kept.  An answer over max bytes, or cut short, is an error.
+ */
+struct ngx_oa_http_s {
+    const char                  *method;     /* "GET" ... */
+    const char                  *url;        /* from ngx_oa_http_url() */
+    const char *const           *headers;    /* "Name: value", up to NULL;
+                                                or NULL */
+    ngx_str_t                    body;       /* data NULL: none */
+    ngx_msec_t                   timeout;    /* of all, the name included */
+    size_t                       max;        /* bytes of an answer */
+
+    void                       (*handler)(ngx_oa_http_t *http);
+    void                        *data;
+
+    /* out, until handler returns */
+    ngx_str_t                    error;      /* empty: there is an answer */
+    ngx_uint_t                   status;
+    ngx_str_t                    content_type; /* as sent, or empty */
+    time_t                       retry_after;  /* seconds, 0: none */
+    ngx_str_t                    answer;
+
+    void                        *exchange;   /* private */
+};
+
+/*
+ * Checks, in the configuration, a URL that exchanges will be made with: https,
+ * or http to loopback or a host below ".internal"; no user, no fragment; and
+ * a resolver where its host is a name (other than localhost).  On NGX_OK
+ * *checked is NUL-terminated in cf->pool; it may be the beginning of the URLs
+ * that are asked for later.  Otherwise logged, NGX_ERROR.
+ */
+ngx_int_t ngx_oa_http_url(ngx_conf_t *cf, const ngx_str_t *url,
+    const char **checked);
+
+/*
+ * Begins an exchange.  NGX_OK: handler will be called, never from inside this
+ * function.  NGX_BUSY: too many are under way; NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_oa_http_send(ngx_oa_http_t *http);
+
+/* handler will not be called.  Harmless if nothing is under way. */
+void ngx_oa_http_cancel(ngx_oa_http_t *http);
+
+
 /* Requests and answers */
 
 
@@ -349,19 +405,50 @@ ngx_int_t ngx_oa_problem(ngx_http_request_t *r, const ngx_oa_problem_t *p);
 typedef struct {
     ngx_str_t                    issuer;     /* empty: nobody */
     ngx_str_t                    sub;
+    ngx_str_t                    realm;      /* for WWW-Authenticate */
 } ngx_oa_identity_t;
 
 /*
  * Filled by ngx_oa_auth, called by whoever decides on access.  NGX_OK: the
  * identity is known (an empty issuer: no token).  NGX_DECLINED: no
  * authentication is configured here.  NGX_AGAIN: not known yet, the phases
- * of the request will be run again.  Anything else ends the request as in
- * ngx_http_finalize_request().  NULL while no such module is loaded.
+ * of the request will be run again.  NGX_DONE: refused, and the request was
+ * finalized.  NGX_ERROR.  NULL while no such module is loaded.
  */
 typedef ngx_int_t (*ngx_oa_identify_pt)(ngx_http_request_t *r,
     ngx_oa_identity_t *identity);
 
 extern ngx_oa_identify_pt  ngx_oa_identify;
+
+
+/*
+ * Filled by ngx_oa_router: is a router bound here?  Then who may pass, and
+ * what becomes of a request without a token, is the router's to judge.
+ */
+typedef ngx_uint_t (*ngx_oa_is_routed_pt)(ngx_http_request_t *r);
+
+extern ngx_oa_is_routed_pt  ngx_oa_is_routed;
+
+
+/*
+ * What must not travel to an agent's machine, beside Authorization: filled by
+ * ngx_oa_auth, called by whoever passes a request on.
+ */
+typedef struct {
+    ngx_uint_t                   cookie_changed;
+    ngx_str_t                    cookie;     /* what is left; maybe nothing */
+    ngx_uint_t                   protocol_changed;
+    ngx_str_t                    protocol;   /* of Sec-WebSocket-Protocol */
+    const ngx_str_t             *args;       /* names of arguments that may
+                                                hold a token */
+    ngx_uint_t                   nargs;
+} ngx_oa_credentials_t;
+
+/* NGX_OK or NGX_ERROR; bytes live in r->pool. */
+typedef ngx_int_t (*ngx_oa_credentials_pt)(ngx_http_request_t *r,
+    ngx_oa_credentials_t *credentials);
+
+extern ngx_oa_credentials_pt  ngx_oa_credentials;
 
 
 #endif /* _NGX_OA_CORE_H_INCLUDED_ */
