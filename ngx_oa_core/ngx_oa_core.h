@@ -374,6 +374,13 @@ void ngx_oa_http_cancel(ngx_oa_http_t *http);
 ngx_str_t *ngx_oa_request_header(ngx_http_request_t *r, const ngx_str_t *name,
     ngx_uint_t *count);
 
+/*
+ * A phase handler that returns NGX_AGAIN waits: the client may go meanwhile.
+ * To go on runs the phases from that handler; the request may be gone after.
+ */
+void ngx_oa_request_wait(ngx_http_request_t *r);
+void ngx_oa_request_go_on(ngx_http_request_t *r);
+
 /* Adds a header to the answer; key and value are not copied.  NULL: error. */
 ngx_table_elt_t *ngx_oa_response_header(ngx_http_request_t *r,
     const ngx_str_t *key, const ngx_str_t *value);
@@ -421,13 +428,20 @@ typedef ngx_int_t (*ngx_oa_identify_pt)(ngx_http_request_t *r,
 extern ngx_oa_identify_pt  ngx_oa_identify;
 
 
+/* A question about a request. */
+typedef ngx_uint_t (*ngx_oa_ask_pt)(ngx_http_request_t *r);
+
 /*
  * Filled by ngx_oa_router: is a router bound here?  Then who may pass, and
  * what becomes of a request without a token, is the router's to judge.
  */
-typedef ngx_uint_t (*ngx_oa_is_routed_pt)(ngx_http_request_t *r);
+extern ngx_oa_ask_pt  ngx_oa_is_routed;
 
-extern ngx_oa_is_routed_pt  ngx_oa_is_routed;
+/*
+ * Filled by ngx_oa_auth: does this location begin or end a session?  Then it
+ * is for everybody, whatever route the host has.
+ */
+extern ngx_oa_ask_pt  ngx_oa_is_session;
 
 
 /*

@@ -20,7 +20,10 @@ static ngx_int_t ngx_oa_core_env(ngx_conf_t *cf, const char *name,
 
 const ngx_uint_t    ngx_oa_core_abi = NGX_OA_CORE_ABI;
 
-ngx_oa_identify_pt  ngx_oa_identify;
+ngx_oa_identify_pt     ngx_oa_identify;
+ngx_oa_credentials_pt  ngx_oa_credentials;
+ngx_oa_ask_pt          ngx_oa_is_routed;
+ngx_oa_ask_pt          ngx_oa_is_session;
 
 
 static ngx_command_t  ngx_oa_core_commands[] = {

@@ -87,6 +87,31 @@ ngx_oa_request_header(ngx_http_request_t *r, const ngx_str_t *name,
 }
 
 
+void
+ngx_oa_request_wait(ngx_http_request_t *r)
+{
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+}
+
+
+void
+ngx_oa_request_go_on(ngx_http_request_t *r)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_core_run_phases;
+
+    ngx_http_core_run_phases(r);
+    ngx_http_run_posted_requests(c);
+}
+
+
 ngx_table_elt_t *
 ngx_oa_response_header(ngx_http_request_t *r, const ngx_str_t *key,
     const ngx_str_t *value)

@@ -25,10 +25,8 @@ static ngx_int_t ngx_oa_router_find(ngx_http_request_t *r,
     ngx_oa_router_ctx_t *ctx);
 static ngx_int_t ngx_oa_router_unavailable(ngx_http_request_t *r,
     ngx_oa_router_ctx_t *ctx);
-static void ngx_oa_router_wait(ngx_http_request_t *r);
 static void ngx_oa_router_landed(ngx_oa_flight_t *flight, ngx_int_t rc);
 static void ngx_oa_router_timer(ngx_event_t *ev);
-static void ngx_oa_router_resume(ngx_oa_router_ctx_t *ctx);
 static ngx_oa_router_ctx_t *ngx_oa_router_host(ngx_http_request_t *r);
 static ngx_uint_t ngx_oa_router_look(ngx_oa_router_ctx_t *ctx);
 static ngx_int_t ngx_oa_router_admit(ngx_http_request_t *r,
@@ -423,7 +421,7 @@ ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
 
     case NGX_OK:
         ctx->state = NGX_OA_ROUTE_ASKING;
-        ngx_oa_router_wait(r);
+        ngx_oa_request_wait(r);
         return NGX_AGAIN;
 
     case NGX_DECLINED:
@@ -460,17 +458,9 @@ ngx_oa_router_unavailable(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
     ngx_add_timer(&ctx->timer, NGX_OA_FIRST_LOOK);
 
     ctx->state = NGX_OA_ROUTE_WAITING;
-    ngx_oa_router_wait(r);
+    ngx_oa_request_wait(r);
 
     return NGX_AGAIN;
-}
-
-
-static void
-ngx_oa_router_wait(ngx_http_request_t *r)
-{
-    r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
 }
 
 
@@ -480,36 +470,20 @@ ngx_oa_router_landed(ngx_oa_flight_t *flight, ngx_int_t rc)
     ngx_oa_router_ctx_t *ctx = flight->data;
 
     ctx->rc = rc;
+    ctx->state = NGX_OA_ROUTE_LANDED;
 
-    ngx_oa_router_resume(ctx);
+    ngx_oa_request_go_on(ctx->request);
 }
 
 
 static void
 ngx_oa_router_timer(ngx_event_t *ev)
 {
-    ngx_oa_router_resume(ev->data);
-}
-
-
-static void
-ngx_oa_router_resume(ngx_oa_router_ctx_t *ctx)
-{
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
-
-    r = ctx->request;
-    c = r->connection;
+    ngx_oa_router_ctx_t *ctx = ev->data;
 
     ctx->state = NGX_OA_ROUTE_LANDED;
 
-    ngx_http_set_log_request(c->log, r);
-
-    r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_core_run_phases;
-
-    ngx_http_core_run_phases(r);
-    ngx_http_run_posted_requests(c);
+    ngx_oa_request_go_on(ctx->request);
 }
 
 
