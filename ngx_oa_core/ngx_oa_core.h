@@ -177,6 +177,9 @@ typedef enum {
     NGX_OA_COUNT_VERIFY_OK,
     NGX_OA_COUNT_VERIFY_REFUSED,
 
+    NGX_OA_COUNT_TOKEN_HITS = 80,      /* cached decisions */
+    NGX_OA_COUNT_TOKEN_RESULTS,        /* plus each of oa_auth_error_e */
+
     NGX_OA_COUNT_MAX = 128
 } ngx_oa_count_e;
 
@@ -381,6 +384,24 @@ ngx_str_t *ngx_oa_request_header(ngx_http_request_t *r, const ngx_str_t *name,
 void ngx_oa_request_wait(ngx_http_request_t *r);
 void ngx_oa_request_go_on(ngx_http_request_t *r);
 
+/*
+ * An internal redirect clears the contexts of all modules.  One that was kept
+ * is found again, by the handler that is called with its ngx_oa_kept_t when
+ * the request ends.
+ */
+typedef struct {
+    ngx_http_request_t          *request;
+    void                        *ctx;
+} ngx_oa_kept_t;
+
+/* The context of a module, found again and set if it was kept; or NULL. */
+void *ngx_oa_request_ctx(ngx_http_request_t *r, ngx_module_t *module,
+    ngx_pool_cleanup_pt handler);
+
+/* Keeps a context, once: *kept is 0 at first. */
+ngx_int_t ngx_oa_request_keep(ngx_http_request_t *r, void *ctx,
+    ngx_uint_t *kept, ngx_pool_cleanup_pt handler);
+
 /* Adds a header to the answer; key and value are not copied.  NULL: error. */
 ngx_table_elt_t *ngx_oa_response_header(ngx_http_request_t *r,
     const ngx_str_t *key, const ngx_str_t *value);
@@ -394,6 +415,7 @@ typedef struct {
     ngx_str_t                    code;       /* machine readable, [a-z_]+ */
     ngx_str_t                    detail;     /* a sentence for people */
     time_t                       retry_after; /* seconds; 0: none */
+    ngx_str_t                    challenge;  /* for WWW-Authenticate */
 } ngx_oa_problem_t;
 
 /*
@@ -408,19 +430,28 @@ ngx_int_t ngx_oa_problem(ngx_http_request_t *r, const ngx_oa_problem_t *p);
 /* Hooks: how the modules above meet */
 
 
+typedef enum {
+    NGX_OA_NOBODY = 0,                         /* there is no token */
+    NGX_OA_KNOWN,
+    NGX_OA_REFUSED                             /* the token, and with it the
+                                                  request */
+} ngx_oa_who_e;
+
 /* Who is asking, as far as it was proven.  A user is (issuer, sub). */
 typedef struct {
-    ngx_str_t                    issuer;     /* empty: nobody */
+    ngx_oa_who_e                 who;
+    ngx_str_t                    issuer;       /* of one who is known */
     ngx_str_t                    sub;
-    ngx_str_t                    realm;      /* for WWW-Authenticate */
+    const ngx_oa_problem_t      *problem;      /* for all others; in r->pool */
+    ngx_uint_t                   needed;       /* nobody may not pass, even
+                                                  where all else is public */
 } ngx_oa_identity_t;
 
 /*
  * Filled by ngx_oa_auth, called by whoever decides on access.  NGX_OK: the
- * identity is known (an empty issuer: no token).  NGX_DECLINED: no
- * authentication is configured here.  NGX_AGAIN: not known yet, the phases
- * of the request will be run again.  NGX_DONE: refused, and the request was
- * finalized.  NGX_ERROR.  NULL while no such module is loaded.
+ * identity is known.  NGX_DECLINED: no authentication is configured here.
+ * NGX_AGAIN: not known yet, the phases of the request will be run again.
+ * NGX_ERROR.  NULL while no such module is loaded.
  */
 typedef ngx_int_t (*ngx_oa_identify_pt)(ngx_http_request_t *r,
     ngx_oa_identity_t *identity);
@@ -463,6 +494,20 @@ typedef ngx_int_t (*ngx_oa_credentials_pt)(ngx_http_request_t *r,
     ngx_oa_credentials_t *credentials);
 
 extern ngx_oa_credentials_pt  ngx_oa_credentials;
+
+
+/*
+ * What ngx_oa_auth tells of the configuration, once it has been read: where
+ * oa_auth is on, given the configuration of a location, and the issuers there
+ * are (ngx_str_t).  NULL while no such module is loaded.
+ */
+typedef struct {
+    ngx_uint_t                 (*is_on)(void **loc_conf);
+    ngx_int_t                  (*issuers)(ngx_conf_t *cf,
+                                   ngx_array_t *names);
+} ngx_oa_auth_conf_t;
+
+extern const ngx_oa_auth_conf_t  *ngx_oa_auth_conf;
 
 
 #endif /* _NGX_OA_CORE_H_INCLUDED_ */
