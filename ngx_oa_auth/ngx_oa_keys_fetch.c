@@ -92,13 +92,21 @@ ngx_oa_keys_fetch_start(ngx_oa_keys_t *keys)
 }
 
 
-/* A fetch that is under way goes on: others may wait for its end. */
+/*
+ * A fetch that is under way goes on, as others may wait for its end, unless it
+ * would hold a worker that exits: then whoever waits begins another.
+ */
 
 void
 ngx_oa_keys_fetch_stop(ngx_oa_keys_t *keys)
 {
     if (keys->timer.timer_set) {
         ngx_del_timer(&keys->timer);
+    }
+
+    if (keys->fetching && ngx_exiting && !ngx_terminate) {
+        ngx_oa_keys_fetch_exit(keys);
+        ngx_oa_flight_land(keys->flight.key, NGX_ABORT);
     }
 }
 

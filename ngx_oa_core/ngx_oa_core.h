@@ -162,6 +162,10 @@ typedef enum {
     NGX_OA_COUNT_PG_TIMEOUTS,
     NGX_OA_COUNT_PG_REFUSED,           /* queue full */
     NGX_OA_COUNT_FLIGHTS_FULL,
+    NGX_OA_COUNT_HTTP_EXCHANGES,
+    NGX_OA_COUNT_HTTP_FAILURES,        /* no answer, timeouts included */
+    NGX_OA_COUNT_HTTP_TIMEOUTS,
+    NGX_OA_COUNT_HTTP_REFUSED,         /* too many at once */
 
     NGX_OA_COUNT_ROUTE_MISSES = 16,
     NGX_OA_COUNT_ROUTE_UNKNOWN,
@@ -394,7 +398,7 @@ struct ngx_oa_http_s {
     time_t                       retry_after;  /* seconds, 0: none */
     ngx_str_t                    answer;
 
-    void                        *exchange;   /* private */
+    void                        *exchange;   /* private; NULL at first */
 };
 
 /*
