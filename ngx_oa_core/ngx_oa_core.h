@@ -18,6 +18,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <libpq-fe.h>
+#include <pthread.h>
 
 
 /*
@@ -124,6 +125,9 @@ ngx_oa_zone_t *ngx_oa_zone(ngx_conf_t *cf);
 /* Registers a part.  part must live as long as the cycle.  Logged on error. */
 ngx_int_t ngx_oa_zone_add(ngx_conf_t *cf, ngx_oa_zone_part_t *part);
 
+/* The part of that name in this configuration, or NULL. */
+ngx_oa_zone_part_t *ngx_oa_zone_part(ngx_conf_t *cf, const ngx_str_t *name);
+
 /*
  * The writer's lock.  ngx_oa_zone_lock() repairs before it returns if the
  * last holder died inside; never blocks for longer than other writers hold
@@ -158,6 +162,10 @@ typedef enum {
     NGX_OA_COUNT_PG_TIMEOUTS,
     NGX_OA_COUNT_PG_REFUSED,           /* queue full */
     NGX_OA_COUNT_FLIGHTS_FULL,
+    NGX_OA_COUNT_HTTP_EXCHANGES,
+    NGX_OA_COUNT_HTTP_FAILURES,        /* no answer, timeouts included */
+    NGX_OA_COUNT_HTTP_TIMEOUTS,
+    NGX_OA_COUNT_HTTP_REFUSED,         /* too many at once */
 
     NGX_OA_COUNT_ROUTE_MISSES = 16,
     NGX_OA_COUNT_ROUTE_UNKNOWN,
@@ -176,6 +184,14 @@ typedef enum {
     NGX_OA_COUNT_REPLAY_FAILED,
     NGX_OA_COUNT_VERIFY_OK,
     NGX_OA_COUNT_VERIFY_REFUSED,
+
+    NGX_OA_COUNT_KEYS_FETCHES = 48,
+    NGX_OA_COUNT_KEYS_FAILURES,        /* of a fetch, or of reading a file */
+    NGX_OA_COUNT_KEYS_CHANGES,         /* sets that differed from the last */
+    NGX_OA_COUNT_KEYS_SKIPPED,         /* keys of such sets passed over */
+    NGX_OA_COUNT_KEYS_ASKED,           /* fetches for an unknown kid */
+    NGX_OA_COUNT_KEYS_UNKNOWN,         /* tokens of an unknown kid */
+    NGX_OA_COUNT_KEYS_UNAVAILABLE,     /* tokens that no keys were there for */
 
     NGX_OA_COUNT_TOKEN_HITS = 80,      /* cached decisions */
     NGX_OA_COUNT_TOKEN_RESULTS,        /* plus each of oa_auth_error_e */
@@ -240,6 +256,47 @@ struct ngx_oa_flight_s {
 ngx_int_t ngx_oa_flight_board(ngx_oa_flight_t *flight);
 void ngx_oa_flight_leave(ngx_oa_flight_t *flight);
 void ngx_oa_flight_land(uint64_t key, ngx_int_t rc);
+
+
+/* Threads: what may wait for a disk */
+
+
+/*
+ * A thread of a worker: work() is called in it at once, and again pause
+ * milliseconds after each return.  It may write to the log, and to the zone
+ * under its lock, and touches nothing else of the worker; where it takes long
+ * it looks at stop.
+ */
+typedef struct ngx_oa_thread_s  ngx_oa_thread_t;
+
+struct ngx_oa_thread_s {
+    void                       (*work)(ngx_oa_thread_t *thread);
+    void                        *data;
+    ngx_msec_t                   pause;
+
+    volatile ngx_uint_t          stop;       /* read only */
+
+    ngx_uint_t                   running;    /* private from here on */
+    pthread_t                    tid;
+    pthread_mutex_t              mutex;
+    pthread_cond_t               cond;
+};
+
+/* In a worker; one that runs already runs on.  Logged on error. */
+ngx_int_t ngx_oa_thread_start(ngx_oa_thread_t *thread);
+
+/* Waits for work() to return.  Harmless if it does not run. */
+void ngx_oa_thread_stop(ngx_oa_thread_t *thread);
+
+/* What tells a changed file from an unchanged one. */
+typedef struct {
+    uint64_t                     ino;
+    uint64_t                     size;
+    uint64_t                     mtime;      /* ns */
+} ngx_oa_file_id_t;
+
+/* path is NUL-terminated.  NGX_ERROR: ngx_errno tells why. */
+ngx_int_t ngx_oa_file_id(const ngx_str_t *path, ngx_oa_file_id_t *id);
 
 
 /* PostgreSQL: libpq on the event loop */
@@ -344,7 +401,7 @@ struct ngx_oa_http_s {
     time_t                       retry_after;  /* seconds, 0: none */
     ngx_str_t                    answer;
 
-    void                        *exchange;   /* private */
+    void                        *exchange;   /* private; NULL at first */
 };
 
 /*
