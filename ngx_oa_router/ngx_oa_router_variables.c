@@ -346,7 +346,7 @@ ngx_oa_router_return_url(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     if (args.len) {
         *p = '?';
-        size = oa_args_without_token(p + 1, &args) - (p + 1);
+        size = oa_args_strip(p + 1, &args, &oa_args_token, 1) - (p + 1);
 
         if (size) {
             p += 1 + size;
