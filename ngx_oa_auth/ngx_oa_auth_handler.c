@@ -186,9 +186,11 @@ ngx_oa_auth_handler(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    /* an error page of a request that was refused */
+    /* an error page may be a file, but nothing that has a handler */
 
-    if (ctx->state == NGX_OA_AUTH_REFUSED && r->internal) {
+    if (ctx->state == NGX_OA_AUTH_REFUSED && r->internal
+        && r->content_handler == NULL)
+    {
         return NGX_DECLINED;
     }
 
