@@ -155,8 +155,7 @@ ngx_oa_auth_identify(ngx_http_request_t *r, ngx_oa_identity_t *identity)
     } else {
         identity->who = NGX_OA_KNOWN;
         identity->issuer = ctx->issuer->name;
-        identity->sub.len = ctx->facts.sub_len;
-        identity->sub.data = ctx->facts.text;
+        identity->sub = ctx->sub;
     }
 
     return NGX_OK;
@@ -249,6 +248,10 @@ ngx_oa_auth_decide(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
 
     if (rc == NGX_AGAIN) {
         return ngx_oa_auth_wait(r, ctx);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
     }
 
     ctx->state = NGX_OA_AUTH_JUDGED;
