@@ -119,12 +119,16 @@ sub lines {
                                      @{ $arm->{runs} }) }
                 qw(busy server_cpu p50_us p99_us);
 
-        printf "%-26s %7.0f/s  p50 %4.0f us  p99 %5.0f us  worker's CPU "
-               . "%3.0f %%  per CPU second %s  generator busy %3.0f %%\n",
-            $arm->{title}, $arm->{rps}, @m{qw(p50_us p99_us)},
-            100 * $m{server_cpu},
+        printf '%-26s %7.0f/s', $arm->{title}, $arm->{rps};
+
+        # not of a program that answers nobody
+        printf "  p50 %4.0f us  p99 %5.0f us  worker's CPU %3.0f %%  per CPU "
+               . 'second %s  generator busy %3.0f %%',
+            @m{qw(p50_us p99_us)}, 100 * $m{server_cpu},
             $arm->{cost} ? sprintf('%.3f', median(@{ $arm->{cost} }))
-                         : '1    ', 100 * $m{busy};
+                         : '1    ', 100 * $m{busy}
+            if $m{p50_us};
+        print "\n";
     }
 }
 

@@ -92,18 +92,18 @@ sub jwks {
 
 # Tokens
 
-# A file of N tokens; the numbers of those that were never made before.
+# A file of N tokens that were never made before.
 my $made = 0;
 
 sub mint {
-    my ($alg, $n, $first) = @_;
-    my $name = defined $first ? 'old' : 'new';
-    my $path = Bench::folder() . "/$alg.$name";
+    my ($alg, $n) = @_;
+    my $first = $made;
+    $made += $n;
+    return mint_from($alg, $first, $n, Bench::folder() . "/$alg.new");
+}
 
-    if (!defined $first) {
-        $first = $made;
-        $made += $n;
-    }
+sub mint_from {
+    my ($alg, $first, $n, $path) = @_;
     system Bench::program('tokens'), $alg, $first, $n, $path
         and die "tokens: failed\n";
     return $path;
@@ -206,7 +206,7 @@ sub needed {
     my ($arms, $arm) = @_;
 
     $arm->{needed} //= do {
-        my $file = mint($arm->{alg}, 5000, $OLD);
+        my $file = mint($arm->{alg}, 5000);
         my $got = Bench::load(@LOAD, '-t', 4,
                               spec(gif => $arms->{gif}, tokens => $file),
                               verify($arm->{alg}, $file));
@@ -229,7 +229,7 @@ sub run {
         delete $arms{$name};
     }
 
-    my $old = mint('RS256', $SEEN, $OLD);
+    my $old = mint_from('RS256', $OLD, $SEEN, Bench::folder() . '/RS256.old');
     $_->{tokens} = $old for values %arms;
 
     print "tokens, $rounds rounds\n";
