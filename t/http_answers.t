@@ -116,8 +116,13 @@ fails('/', qr/\w/, 'cut short in chunks', body => 'x' x 1000, truncate => 1,
 fails('/', qr/\w/, 'garbage', garbage => "\0\1\2\n\n");
 fails('/', qr/\w/, 'nothing', garbage => '');
 fails('/', qr/\w/, 'half a head', garbage => "HTTP/1.1 200 OK\r\nX: ");
+fails('/', qr/^the answer has no length/, 'the rest of the connection',
+      garbage => "HTTP/1.0 200 OK\r\n\r\nhalf");
+fails('/', qr/^the answer was cut short$/, 'half a head after a whole one',
+      garbage => "HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nX: ");
 fails('/', qr/reset by peer/, 'reset', reset => 1);
-fails('/gone', qr/^no connection to 127\.0\.0\.1:$gone \(\d+: Connection refused\)$/i, 'nobody there');
+fails('/gone', qr/^no connection to [\d.]+:$gone \(\d+: Connection refused\)$/,
+      'nobody there');
 
 for my $case ([ 'no answer', qr/^no answer in time$/, silent => 1 ],
               [ 'a late head', qr/^no answer in time$/, delay => 60 ],
@@ -130,6 +135,10 @@ for my $case ([ 'no answer', qr/^no answer in time$/, silent => 1 ],
     cmp_ok $took, '<', $timeout + 5, "$name: not too late";
 }
 
+$peer->fault(garbage => "HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n"
+             . "HTTP/1.1 204 No Content\r\n\r\n");
+is_deeply fetch($ng, '/'), { code => 200, error => '', status => 204,
+    type => '', retry => 0, answer => '' }, 'an answer behind a hint';
 $peer->fault(slow => 0.5, body => 'y' x 100);
 is fetch($ng, '/')->{answer}, 'y' x 100, 'slow, but in time';
 

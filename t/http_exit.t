@@ -102,6 +102,6 @@ $ng = nginx();
 $client = asked($ng, '/');
 $ng->kill_worker;
 $peer->fault();
-is fetch($ng, '/')->{answer}, '{"keys":[]}', 'after kill -9 the next one works';
+is fetch($ng, '/')->{answer}, '{"keys":[]}', 'after kill -9 the next works';
 
 done_testing;

@@ -94,8 +94,9 @@ SKIP: {
 # no connection of nginx is free for it
 
 my $base = $peer->url =~ s{(:\d+)/.*}{$1}r;
-my $ng = fetch_nginx(connections => 9,
-                     server => "location / { oa_test_fetch $base timeout=5s; }");
+my $ng = fetch_nginx(
+    connections => 9,
+    server => "location / { oa_test_fetch $base timeout=5s; }");
 $peer->fault(hold => 1);
 my @clients = map { OA::Client->new($ng->port) } 1 .. 4;
 $_->send($request) for @clients;

@@ -29,25 +29,27 @@ my $tmp = temp_dir();
 spew("$tmp/ca.pem", join '', map { slurp($_->ca_file) } $good, $wild, $old);
 chmod 0644, "$tmp/ca.pem";
 
-sub port { $_[0]->port }
+# locations, each with the URL it asks
+
+my %at = (
+    name      => 'https://good.example:' . $good->port,
+    address   => 'https://127.0.0.1:' . $good->port,
+    localhost => 'https://localhost:' . $good->port,
+    upper     => 'https://GOOD.example:' . $good->port,
+    bad       => 'https://bad.example:' . $good->port,
+    wild      => 'https://a.wild.example:' . $wild->port,
+    wilder    => 'https://a.b.wild.example:' . $wild->port,
+    old       => 'https://good.example:' . $old->port,
+    stranger  => 'https://good.example:' . $stranger->port,
+    plain     => 'https://127.0.0.1:' . $plain->port . ' timeout=5s',
+    silent    => 'https://good.example:' . $good->port . ' timeout=1s',
+);
 
 my $http = "resolver @{[ $dns->address ]} ipv6=off; "
            . "oa_trusted_certificate $tmp/ca.pem;";
-my $ng = fetch_nginx(http => $http, server => <<"CONF");
-    location /name      { oa_test_fetch https://good.example:@{[ port($good) ]}; }
-    location /address   { oa_test_fetch https://127.0.0.1:@{[ port($good) ]}; }
-    location /localhost { oa_test_fetch https://localhost:@{[ port($good) ]}; }
-    location /upper     { oa_test_fetch https://GOOD.example:@{[ port($good) ]}; }
-    location /bad       { oa_test_fetch https://bad.example:@{[ port($good) ]}; }
-    location /wild      { oa_test_fetch https://a.wild.example:@{[ port($wild) ]}; }
-    location /wilder    { oa_test_fetch https://a.b.wild.example:@{[ port($wild) ]}; }
-    location /old       { oa_test_fetch https://good.example:@{[ port($old) ]}; }
-    location /stranger  { oa_test_fetch https://good.example:@{[ port($stranger) ]}; }
-    location /plain     { oa_test_fetch https://127.0.0.1:@{[ port($plain) ]}
-                              timeout=5s; }
-    location /silent    { oa_test_fetch https://good.example:@{[ port($good) ]}
-                              timeout=1s; }
-CONF
+my $ng = fetch_nginx(http => $http, server => join ' ', map {
+    "location /$_ { oa_test_fetch $at{$_}; }"
+} keys %at);
 
 for my $path (qw(/name /address /localhost /upper /wild)) {
     my $f = fetch($ng, $path);
@@ -55,8 +57,7 @@ for my $path (qw(/name /address /localhost /upper /wild)) {
     is $f->{answer}, '{"keys":[]}', "$path: an answer";
 }
 
-for my $case ([ '/bad',      qr/good\.example|certificate subject|bad\.example/,
-                $good ],
+for my $case ([ '/bad',      qr/bad\.example/, $good ],
               [ '/wilder',   qr/a\.b\.wild\.example/, $wild ],
               [ '/old',      qr/certificate has expired/, $old ],
               [ '/stranger', qr/unable to get local issuer|self.signed/,
@@ -83,6 +84,9 @@ isnt fetch($ng, '/name')->{error}, '', 'cut short';
 $good->fault(body => 'x' x 60000);
 is fetch($ng, '/name')->{answer}, 'x' x 60000, 'a large answer';
 
+$good->fault(garbage => "HTTP/1.1 200 OK\r\n\r\nhalf");
+like fetch($ng, '/name')->{error}, qr/no length/, 'an end that nobody tells';
+
 # another authority, at a reload
 
 spew("$tmp/ca.pem", slurp($stranger->ca_file));
@@ -94,8 +98,7 @@ isnt fetch($ng, '/name')->{error}, '', 'no longer trusted';
 
 # the system's
 
-$ng = fetch_nginx(server => "location / { oa_test_fetch
-    https://127.0.0.1:@{[ port($good) ]}; }");
+$ng = fetch_nginx(server => "location / { oa_test_fetch $at{address}; }");
 like fetch($ng, '/')->{error}, qr/unable to get local issuer|self.signed/,
     'the system does not trust it';
 
