@@ -6,6 +6,7 @@
 
 #include "oa_handover.h"
 #include "oa_args.h"
+#include "oa_media_type.h"
 
 #include <jansson.h>
 
@@ -16,10 +17,12 @@ static ngx_int_t oa_handover_json(const ngx_str_t *body, u_char *buf,
     oa_handover_t *handover);
 static ngx_int_t oa_handover_member(json_t *json, const char *name,
     u_char **buf, ngx_str_t *value);
-static ngx_uint_t oa_handover_type_is(const ngx_str_t *type,
-    const char *name);
 
 
+static const ngx_str_t  oa_handover_type_form =
+    ngx_string("application/x-www-form-urlencoded");
+static const ngx_str_t  oa_handover_type_json =
+    ngx_string("application/json");
 static const ngx_str_t  oa_handover_next = ngx_string("next");
 
 static const char  oa_handover_attributes[] =
@@ -34,11 +37,11 @@ oa_handover_parse(const ngx_str_t *type, const ngx_str_t *body, u_char *buf,
 
     ngx_memzero(handover, sizeof(oa_handover_t));
 
-    if (oa_handover_type_is(type, "application/x-www-form-urlencoded")) {
+    if (oa_media_type_is(type, &oa_handover_type_form)) {
         handover->form = 1;
         rc = oa_handover_form(body, buf, handover);
 
-    } else if (oa_handover_type_is(type, "application/json")) {
+    } else if (oa_media_type_is(type, &oa_handover_type_json)) {
         rc = oa_handover_json(body, buf, handover);
 
     } else {
@@ -124,20 +127,6 @@ oa_handover_member(json_t *json, const char *name, u_char **buf,
     *buf = ngx_cpymem(*buf, json_string_value(member), value->len);
 
     return NGX_OK;
-}
-
-
-static ngx_uint_t
-oa_handover_type_is(const ngx_str_t *type, const char *name)
-{
-    size_t  len;
-
-    len = ngx_strlen(name);
-
-    return type->len >= len
-           && ngx_strncasecmp(type->data, (u_char *) name, len) == 0
-           && (type->len == len || type->data[len] == ';'
-               || type->data[len] == ' ');
 }
 
 
