@@ -192,6 +192,29 @@ at_each_step(void *shm, int stride, void (*prepare)(void *shm),
 
 
 /*
+ * Runs act once, and calls disturb between any two instructions of it.  What
+ * act returned; -1: no tracing here.
+ */
+
+static __attribute__((unused)) int
+between_steps(void *shm, int (*act)(void *data), void (*disturb)(void *shm))
+{
+    pid_t  pid;
+
+    pid = stepped(act, shm);
+    if (pid == -1) {
+        return -1;
+    }
+
+    while (step(pid)) {
+        disturb(shm);
+    }
+
+    return finish(pid);
+}
+
+
+/*
  * Readers, and one writer after the other, each killed at a random moment.
  * Readers return how often something was wrong, when told to stop.  The
  * number of kills; bad is the sum of what the readers found.
