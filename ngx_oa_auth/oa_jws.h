@@ -71,28 +71,31 @@ typedef struct {
  * Reads the protected header.  OA_AUTH_OK; OA_AUTH_ALGORITHM where "alg" is
  * missing or none that we know ("none" in any case); OA_AUTH_MALFORMED where
  * it is no canonical base64url of a JSON object without duplicate names, "alg"
- * or "kid" is no string, kid is over OA_JWS_KID_MAX or holds a NUL, "typ" is a
- * string that names no JWT ("JWT", "at+jwt", with or without "application/",
- * in any case; a "typ" may be missing), or it has "crit" or "b64" (RFC 7797),
- * whatever their values.  "jwk", "jku", "x5u" and "x5c" are not looked at.
+ * or "kid" is no string, kid is over OA_JWS_KID_MAX or holds a NUL, "typ" is
+ * there but not the name of a JWT ("JWT", "at+jwt", with or without
+ * "application/", in any case), or it has "crit" or "b64" (RFC 7797), whatever
+ * their values.  "jwk", "jku", "x5u" and "x5c" are not looked at.
  */
 oa_auth_error_e oa_jws_header(const ngx_str_t *encoded, oa_jws_header_t *h);
 
 
 /*
  * Headers are few, and the same for all tokens of a key: those that were good
- * are remembered by their bytes, for each worker.  Zeroed memory is an empty
- * one.  *h is valid until the next call.
+ * are remembered by their bytes, for each worker, the last so many.  Zeroed
+ * memory is an empty one.  *h is valid until the next call.
  */
 #define OA_JWS_HEADERS  16
 
 typedef struct {
-    struct {
-        size_t           len;
-        u_char           encoded[OA_JWS_HEADER_MAX];
-        oa_jws_header_t  header;
-    } entries[OA_JWS_HEADERS];
-    oa_jws_header_t      bad;
+    size_t                  len;
+    u_char                  encoded[OA_JWS_HEADER_MAX];
+    oa_jws_header_t         header;
+} oa_jws_header_entry_t;
+
+typedef struct {
+    oa_jws_header_entry_t   entries[OA_JWS_HEADERS];
+    ngx_uint_t              next;      /* of a ring */
+    oa_jws_header_t         scratch;
 } oa_jws_headers_t;
 
 oa_auth_error_e oa_jws_header_cached(oa_jws_headers_t *headers,

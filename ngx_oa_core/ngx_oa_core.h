@@ -18,6 +18,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <libpq-fe.h>
+#include <pthread.h>
 
 #include "oa_feed.h"
 
@@ -126,6 +127,9 @@ ngx_oa_zone_t *ngx_oa_zone(ngx_conf_t *cf);
 /* Registers a part.  part must live as long as the cycle.  Logged on error. */
 ngx_int_t ngx_oa_zone_add(ngx_conf_t *cf, ngx_oa_zone_part_t *part);
 
+/* The part of that name in this configuration, or NULL. */
+ngx_oa_zone_part_t *ngx_oa_zone_part(ngx_conf_t *cf, const ngx_str_t *name);
+
 /*
  * The writer's lock.  ngx_oa_zone_lock() repairs before it returns if the
  * last holder died inside; never blocks for longer than other writers hold
@@ -160,6 +164,10 @@ typedef enum {
     NGX_OA_COUNT_PG_TIMEOUTS,
     NGX_OA_COUNT_PG_REFUSED,           /* queue full */
     NGX_OA_COUNT_FLIGHTS_FULL,
+    NGX_OA_COUNT_HTTP_EXCHANGES,
+    NGX_OA_COUNT_HTTP_FAILURES,        /* no answer, timeouts included */
+    NGX_OA_COUNT_HTTP_TIMEOUTS,
+    NGX_OA_COUNT_HTTP_REFUSED,         /* too many at once */
 
     NGX_OA_COUNT_ROUTE_MISSES = 16,
     NGX_OA_COUNT_ROUTE_UNKNOWN,
@@ -179,11 +187,22 @@ typedef enum {
     NGX_OA_COUNT_VERIFY_OK,
     NGX_OA_COUNT_VERIFY_REFUSED,
 
+    NGX_OA_COUNT_KEYS_FETCHES = 48,
+    NGX_OA_COUNT_KEYS_FAILURES,        /* of a fetch, or of reading a file */
+    NGX_OA_COUNT_KEYS_CHANGES,         /* sets that differed from the last */
+    NGX_OA_COUNT_KEYS_SKIPPED,         /* keys of such sets passed over */
+    NGX_OA_COUNT_KEYS_ASKED,           /* fetches for an unknown kid */
+    NGX_OA_COUNT_KEYS_UNKNOWN,         /* tokens of an unknown kid */
+    NGX_OA_COUNT_KEYS_UNAVAILABLE,     /* tokens that no keys were there for */
+
     NGX_OA_COUNT_REVOKED_HINTS = 64,
     NGX_OA_COUNT_REVOKED_BAD_HINTS,
     NGX_OA_COUNT_REVOKED_LOST,
     NGX_OA_COUNT_REVOKED_FULL_READS,
     NGX_OA_COUNT_REVOKED_EVICTED,      /* in force, for want of room */
+
+    NGX_OA_COUNT_TOKEN_HITS = 80,      /* cached decisions */
+    NGX_OA_COUNT_TOKEN_RESULTS,        /* plus each of oa_auth_error_e */
 
     NGX_OA_COUNT_MAX = 128
 } ngx_oa_count_e;
@@ -245,6 +264,47 @@ struct ngx_oa_flight_s {
 ngx_int_t ngx_oa_flight_board(ngx_oa_flight_t *flight);
 void ngx_oa_flight_leave(ngx_oa_flight_t *flight);
 void ngx_oa_flight_land(uint64_t key, ngx_int_t rc);
+
+
+/* Threads: what may wait for a disk */
+
+
+/*
+ * A thread of a worker: work() is called in it at once, and again pause
+ * milliseconds after each return.  It may write to the log, and to the zone
+ * under its lock, and touches nothing else of the worker; where it takes long
+ * it looks at stop.
+ */
+typedef struct ngx_oa_thread_s  ngx_oa_thread_t;
+
+struct ngx_oa_thread_s {
+    void                       (*work)(ngx_oa_thread_t *thread);
+    void                        *data;
+    ngx_msec_t                   pause;
+
+    volatile ngx_uint_t          stop;       /* read only */
+
+    ngx_uint_t                   running;    /* private from here on */
+    pthread_t                    tid;
+    pthread_mutex_t              mutex;
+    pthread_cond_t               cond;
+};
+
+/* In a worker; one that runs already runs on.  Logged on error. */
+ngx_int_t ngx_oa_thread_start(ngx_oa_thread_t *thread);
+
+/* Waits for work() to return.  Harmless if it does not run. */
+void ngx_oa_thread_stop(ngx_oa_thread_t *thread);
+
+/* What tells a changed file from an unchanged one. */
+typedef struct {
+    uint64_t                     ino;
+    uint64_t                     size;
+    uint64_t                     mtime;      /* ns */
+} ngx_oa_file_id_t;
+
+/* path is NUL-terminated.  NGX_ERROR: ngx_errno tells why. */
+ngx_int_t ngx_oa_file_id(const ngx_str_t *path, ngx_oa_file_id_t *id);
 
 
 /* PostgreSQL: libpq on the event loop */
@@ -441,7 +501,7 @@ struct ngx_oa_http_s {
     time_t                       retry_after;  /* seconds, 0: none */
     ngx_str_t                    answer;
 
-    void                        *exchange;   /* private */
+    void                        *exchange;   /* private; NULL at first */
 };
 
 /*
@@ -481,6 +541,24 @@ ngx_str_t *ngx_oa_request_header(ngx_http_request_t *r, const ngx_str_t *name,
 void ngx_oa_request_wait(ngx_http_request_t *r);
 void ngx_oa_request_go_on(ngx_http_request_t *r);
 
+/*
+ * An internal redirect clears the contexts of all modules.  One that was kept
+ * is found again, by the handler that is called with its ngx_oa_kept_t when
+ * the request ends.
+ */
+typedef struct {
+    ngx_http_request_t          *request;
+    void                        *ctx;
+} ngx_oa_kept_t;
+
+/* The context of a module, found again and set if it was kept; or NULL. */
+void *ngx_oa_request_ctx(ngx_http_request_t *r, ngx_module_t *module,
+    ngx_pool_cleanup_pt handler);
+
+/* Keeps a context, once: *kept is 0 at first. */
+ngx_int_t ngx_oa_request_keep(ngx_http_request_t *r, void *ctx,
+    ngx_uint_t *kept, ngx_pool_cleanup_pt handler);
+
 /* Adds a header to the answer; key and value are not copied.  NULL: error. */
 ngx_table_elt_t *ngx_oa_response_header(ngx_http_request_t *r,
     const ngx_str_t *key, const ngx_str_t *value);
@@ -494,6 +572,7 @@ typedef struct {
     ngx_str_t                    code;       /* machine readable, [a-z_]+ */
     ngx_str_t                    detail;     /* a sentence for people */
     time_t                       retry_after; /* seconds; 0: none */
+    ngx_str_t                    challenge;  /* for WWW-Authenticate */
 } ngx_oa_problem_t;
 
 /*
@@ -508,19 +587,28 @@ ngx_int_t ngx_oa_problem(ngx_http_request_t *r, const ngx_oa_problem_t *p);
 /* Hooks: how the modules above meet */
 
 
+typedef enum {
+    NGX_OA_NOBODY = 0,                         /* there is no token */
+    NGX_OA_KNOWN,
+    NGX_OA_REFUSED                             /* the token, and with it the
+                                                  request */
+} ngx_oa_who_e;
+
 /* Who is asking, as far as it was proven.  A user is (issuer, sub). */
 typedef struct {
-    ngx_str_t                    issuer;     /* empty: nobody */
+    ngx_oa_who_e                 who;
+    ngx_str_t                    issuer;       /* of one who is known */
     ngx_str_t                    sub;
-    ngx_str_t                    realm;      /* for WWW-Authenticate */
+    const ngx_oa_problem_t      *problem;      /* for all others; in r->pool */
+    ngx_uint_t                   needed;       /* nobody may not pass, even
+                                                  where all else is public */
 } ngx_oa_identity_t;
 
 /*
  * Filled by ngx_oa_auth, called by whoever decides on access.  NGX_OK: the
- * identity is known (an empty issuer: no token).  NGX_DECLINED: no
- * authentication is configured here.  NGX_AGAIN: not known yet, the phases
- * of the request will be run again.  NGX_DONE: refused, and the request was
- * finalized.  NGX_ERROR.  NULL while no such module is loaded.
+ * identity is known.  NGX_DECLINED: no authentication is configured here.
+ * NGX_AGAIN: not known yet, the phases of the request will be run again.
+ * NGX_ERROR.  NULL while no such module is loaded.
  */
 typedef ngx_int_t (*ngx_oa_identify_pt)(ngx_http_request_t *r,
     ngx_oa_identity_t *identity);
@@ -563,6 +651,20 @@ typedef ngx_int_t (*ngx_oa_credentials_pt)(ngx_http_request_t *r,
     ngx_oa_credentials_t *credentials);
 
 extern ngx_oa_credentials_pt  ngx_oa_credentials;
+
+
+/*
+ * What ngx_oa_auth tells of the configuration, once it has been read: where
+ * oa_auth is on, given the configuration of a location, and the issuers there
+ * are (ngx_str_t).  NULL while no such module is loaded.
+ */
+typedef struct {
+    ngx_uint_t                 (*is_on)(void **loc_conf);
+    ngx_int_t                  (*issuers)(ngx_conf_t *cf,
+                                   ngx_array_t *names);
+} ngx_oa_auth_conf_t;
+
+extern const ngx_oa_auth_conf_t  *ngx_oa_auth_conf;
 
 
 #endif /* _NGX_OA_CORE_H_INCLUDED_ */

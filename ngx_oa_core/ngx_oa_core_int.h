@@ -9,7 +9,9 @@
 
 
 #include "ngx_oa_core.h"
+#include "ngx_oa_http.h"
 #include "ngx_oa_pg.h"
+#include "ngx_oa_resolve.h"
 
 
 #define NGX_OA_ZONE_DEFAULT  (64 * 1024 * 1024)
@@ -104,7 +106,9 @@ typedef struct {
     ngx_oa_zone_t                zone;
     ngx_array_t                  duties;       /* ngx_oa_duty_slot_t */
     ngx_oa_fly_t                 fly;
+    ngx_oa_http_conf_t           http;
     ngx_oa_pg_conf_t             pg;
+    ngx_oa_resolve_conf_t        resolve;
     ngx_int_t                    request_id;   /* index of $request_id */
 } ngx_oa_core_main_conf_t;
 

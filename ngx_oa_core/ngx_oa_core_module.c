@@ -7,6 +7,7 @@
 #include "ngx_oa_core_int.h"
 
 
+static ngx_int_t ngx_oa_core_preconfiguration(ngx_conf_t *cf);
 static void *ngx_oa_core_create_main_conf(ngx_conf_t *cf);
 static char *ngx_oa_core_init_main_conf(ngx_conf_t *cf, void *conf);
 static char *ngx_oa_core_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -25,6 +26,8 @@ ngx_oa_credentials_pt  ngx_oa_credentials;
 ngx_oa_ask_pt          ngx_oa_is_routed;
 ngx_oa_ask_pt          ngx_oa_is_session;
 
+const ngx_oa_auth_conf_t  *ngx_oa_auth_conf;
+
 
 static ngx_command_t  ngx_oa_core_commands[] = {
 
@@ -42,12 +45,19 @@ static ngx_command_t  ngx_oa_core_commands[] = {
       0,
       NULL },
 
+    { ngx_string("oa_trusted_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_oa_http_trusted,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
 
 static ngx_http_module_t  ngx_oa_core_module_ctx = {
-    NULL,                                  /* preconfiguration */
+    ngx_oa_core_preconfiguration,          /* preconfiguration */
     ngx_oa_core_postconfiguration,         /* postconfiguration */
 
     ngx_oa_core_create_main_conf,          /* create main configuration */
@@ -77,6 +87,21 @@ ngx_module_t  ngx_oa_core_module = {
 };
 
 
+/*
+ * The hooks of the modules above, which may be gone with a reload: of the
+ * configuration that is read they are filled anew before it is; of the one
+ * that runs, when it begins to.
+ */
+
+static ngx_int_t
+ngx_oa_core_preconfiguration(ngx_conf_t *cf)
+{
+    ngx_oa_auth_conf = NULL;
+
+    return NGX_OK;
+}
+
+
 static void *
 ngx_oa_core_create_main_conf(ngx_conf_t *cf)
 {
@@ -92,6 +117,9 @@ ngx_oa_core_create_main_conf(ngx_conf_t *cf)
         != NGX_OK
         || ngx_array_init(&cmcf->duties, cf->pool, 4,
                           sizeof(ngx_oa_duty_slot_t))
+           != NGX_OK
+        || ngx_array_init(&cmcf->resolve.names, cf->pool, 2,
+                          sizeof(ngx_oa_resolve_name_t))
            != NGX_OK)
     {
         return NULL;
@@ -164,7 +192,11 @@ ngx_oa_core_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return ngx_oa_pg_postconf(cf, &cmcf->pg);
+    if (ngx_oa_resolve_postconf(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_oa_http_postconf(cf);
 }
 
 
@@ -176,6 +208,11 @@ ngx_oa_core_init_module(ngx_cycle_t *cycle)
     cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_oa_core_module);
 
     ngx_oa_zone_running = cmcf ? &cmcf->zone : NULL;
+
+    ngx_oa_identify = NULL;
+    ngx_oa_credentials = NULL;
+    ngx_oa_is_routed = NULL;
+    ngx_oa_is_session = NULL;
 
     return NGX_OK;
 }
@@ -198,7 +235,9 @@ ngx_oa_core_init_process(ngx_cycle_t *cycle)
 
     ngx_oa_flights_init_process(cycle);
 
-    if (ngx_oa_pg_init_process(cycle) != NGX_OK) {
+    if (ngx_oa_http_init_process(cycle) != NGX_OK
+        || ngx_oa_pg_init_process(cycle) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -217,6 +256,7 @@ ngx_oa_core_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_oa_duties_exit_process();
+    ngx_oa_http_exit_process();
     ngx_oa_pg_exit_process(cycle);
 }
 
@@ -304,4 +344,48 @@ ngx_oa_pg_conf_cycle(ngx_cycle_t *cycle)
     cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_oa_core_module);
 
     return cmcf ? &cmcf->pg : NULL;
+}
+
+
+ngx_oa_http_conf_t *
+ngx_oa_http_conf(ngx_conf_t *cf)
+{
+    ngx_oa_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_oa_core_module);
+
+    return &cmcf->http;
+}
+
+
+ngx_oa_http_conf_t *
+ngx_oa_http_conf_cycle(ngx_cycle_t *cycle)
+{
+    ngx_oa_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_oa_core_module);
+
+    return cmcf ? &cmcf->http : NULL;
+}
+
+
+ngx_oa_resolve_conf_t *
+ngx_oa_resolve_conf(ngx_conf_t *cf)
+{
+    ngx_oa_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_oa_core_module);
+
+    return &cmcf->resolve;
+}
+
+
+ngx_oa_resolve_conf_t *
+ngx_oa_resolve_conf_cycle(ngx_cycle_t *cycle)
+{
+    ngx_oa_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_oa_core_module);
+
+    return cmcf ? &cmcf->resolve : NULL;
 }

@@ -11,6 +11,7 @@
 
 
 #include "ngx_oa_core.h"
+#include "ngx_oa_resolve.h"
 
 
 /* bytes of an error's first line that are kept */
@@ -32,19 +33,19 @@ typedef struct {
 
     /* the name to resolve before each attempt; empty: none */
     ngx_str_t                    host;
-    ngx_resolver_t              *resolver;
-    ngx_msec_t                   resolver_timeout;
 
     ngx_uint_t                   connections;
     ngx_msec_t                   timeout;
-
-    /* where the directive stands */
-    ngx_str_t                    file;
-    ngx_uint_t                   line;
 } ngx_oa_pg_conf_t;
 
 char *ngx_oa_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-ngx_int_t ngx_oa_pg_postconf(ngx_conf_t *cf, ngx_oa_pg_conf_t *pgcf);
+
+/*
+ * Begins a connection, to the addresses of rs where the host is a name: libpq
+ * is given them as hostaddr, and host beside it as often; it tries them in
+ * turn and verifies the certificate of host.  NULL: no memory.
+ */
+PGconn *ngx_oa_pg_connect(ngx_oa_pg_conf_t *pgcf, ngx_oa_resolve_t *rs);
 
 ngx_int_t ngx_oa_pg_init_process(ngx_cycle_t *cycle);
 void ngx_oa_pg_exit_process(ngx_cycle_t *cycle);
@@ -52,30 +53,6 @@ void ngx_oa_pg_exit_process(ngx_cycle_t *cycle);
 /* Where the core's main configuration keeps it; by ngx_oa_core_module.c. */
 ngx_oa_pg_conf_t *ngx_oa_pg_conf(ngx_conf_t *cf);
 ngx_oa_pg_conf_t *ngx_oa_pg_conf_cycle(ngx_cycle_t *cycle);
-
-
-/* Names */
-
-
-/*
- * handler() is called once, never from inside ngx_oa_pg_resolve(): with
- * NULL and lists of equal length for libpq, or with the reason of a failure.
- */
-typedef struct {
-    void                       (*handler)(void *data, const char *error);
-    void                        *data;
-
-    char                        *host;       /* out: "name,name" */
-    char                        *hostaddr;   /* out: "address,address" */
-
-    ngx_resolver_ctx_t          *ctx;        /* private */
-    ngx_event_t                  event;
-    const char                  *error;
-} ngx_oa_pg_resolve_t;
-
-void ngx_oa_pg_resolve(ngx_oa_pg_resolve_t *pr, ngx_oa_pg_conf_t *pgcf);
-/* Cancels it, or frees its result. */
-void ngx_oa_pg_resolve_done(ngx_oa_pg_resolve_t *pr);
 
 
 /* A connection */
@@ -126,7 +103,7 @@ struct ngx_oa_pg_conn_s {
     PGconn                      *pg;
     ngx_connection_t            *c;          /* wraps libpq's descriptor */
     PGresult                    *res;        /* an answer not yet complete */
-    ngx_oa_pg_resolve_t          resolve;
+    ngx_oa_resolve_t             resolve;
 
     ngx_event_t                  timer;      /* how long a state may last */
 

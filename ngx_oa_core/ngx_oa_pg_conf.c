@@ -78,8 +78,6 @@ ngx_oa_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     pgcf->connections = NGX_OA_PG_CONNECTIONS;
     pgcf->timeout = NGX_OA_PG_TIMEOUT;
-    pgcf->file = cf->conf_file->file.name;
-    pgcf->line = cf->conf_file->line;
 
     value = cf->args->elts;
 
@@ -451,7 +449,7 @@ ngx_oa_pg_copy_host(ngx_conf_t *cf, ngx_oa_pg_conf_t *pgcf,
     ngx_memcpy(p, host, pgcf->host.len);
     pgcf->host.data = p;
 
-    return NGX_OK;
+    return ngx_oa_resolve_need(cf, &pgcf->host);
 }
 
 
@@ -502,29 +500,57 @@ ngx_oa_pg_configured(ngx_conf_t *cf)
 }
 
 
-ngx_int_t
-ngx_oa_pg_postconf(ngx_conf_t *cf, ngx_oa_pg_conf_t *pgcf)
+PGconn *
+ngx_oa_pg_connect(ngx_oa_pg_conf_t *pgcf, ngx_oa_resolve_t *rs)
 {
-    ngx_http_core_loc_conf_t  *clcf;
+    u_char      *hosts, *host, *addr, *addrs;
+    PGconn      *pg;
+    ngx_uint_t   i, n;
 
     if (pgcf->host.len == 0) {
-        return NGX_OK;
+        return PQconnectStartParams(pgcf->keywords, pgcf->values, 0);
     }
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    n = rs->naddrs * (pgcf->host.len + 1) + 1;
 
-    if (clcf->resolver == NULL || clcf->resolver->connections.nelts == 0) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "host \"%V\" of \"oa_postgres\" is a name, which needs "
-                      "a \"resolver\" in the http block in %V:%ui",
-                      &pgcf->host, &pgcf->file, pgcf->line);
-        return NGX_ERROR;
+    hosts = ngx_alloc(n + rs->naddrs * (NGX_INET6_ADDRSTRLEN + 1) + 1,
+                      ngx_cycle->log);
+    if (hosts == NULL) {
+        return NULL;
     }
 
-    pgcf->resolver = clcf->resolver;
-    pgcf->resolver_timeout = clcf->resolver_timeout;
+    addrs = hosts + n;
 
-    ngx_conf_init_msec_value(pgcf->resolver_timeout, 30000);
+    host = hosts;
+    addr = addrs;
 
-    return NGX_OK;
+    for (i = 0; i < rs->naddrs; i++) {
+        if (i) {
+            *host++ = ',';
+            *addr++ = ',';
+        }
+
+        host = ngx_cpymem(host, pgcf->host.data, pgcf->host.len);
+        addr = ngx_cpymem(addr, rs->addrs[i].data, rs->addrs[i].len);
+    }
+
+    *host = '\0';
+    *addr = '\0';
+
+    n = pgcf->nparams;
+
+    pgcf->keywords[n] = "host";
+    pgcf->values[n++] = (char *) hosts;
+    pgcf->keywords[n] = "hostaddr";
+    pgcf->values[n++] = (char *) addrs;
+    pgcf->keywords[n] = NULL;
+    pgcf->values[n] = NULL;
+
+    pg = PQconnectStartParams(pgcf->keywords, pgcf->values, 0);
+
+    pgcf->keywords[pgcf->nparams] = NULL;
+
+    ngx_free(hosts);
+
+    return pg;
 }

@@ -117,7 +117,7 @@ ngx_oa_pg_conn_open(ngx_oa_pg_conn_t *pc)
     ngx_oa_pg_conn_move(pc, NGX_OA_PG_RESOLVING);
     ngx_oa_pg_conn_expire(pc, pgcf->timeout);
 
-    ngx_oa_pg_resolve(&pc->resolve, pgcf);
+    ngx_oa_resolve(&pc->resolve, &pgcf->host);
 }
 
 
@@ -148,29 +148,15 @@ ngx_oa_pg_conn_resolved(void *data, const char *error)
 static void
 ngx_oa_pg_conn_start(ngx_oa_pg_conn_t *pc)
 {
-    ngx_uint_t         n;
     ngx_oa_pg_conf_t  *pgcf;
 
     pgcf = ngx_oa_pg_conf_cycle((ngx_cycle_t *) ngx_cycle);
-    n = pgcf->nparams;
 
     ngx_oa_pg_conn_move(pc, NGX_OA_PG_CONNECTING);
 
-    if (pc->resolve.host) {
-        pgcf->keywords[n] = "host";
-        pgcf->values[n++] = pc->resolve.host;
-        pgcf->keywords[n] = "hostaddr";
-        pgcf->values[n++] = pc->resolve.hostaddr;
-    }
+    pc->pg = ngx_oa_pg_connect(pgcf, &pc->resolve);
 
-    pgcf->keywords[n] = NULL;
-    pgcf->values[n] = NULL;
-
-    pc->pg = PQconnectStartParams(pgcf->keywords, pgcf->values, 0);
-
-    pgcf->keywords[pgcf->nparams] = NULL;
-
-    ngx_oa_pg_resolve_done(&pc->resolve);
+    ngx_oa_resolve_done(&pc->resolve);
 
     if (pc->pg == NULL) {
         ngx_oa_pg_conn_lost(pc, "no memory for a connection");
@@ -565,7 +551,7 @@ ngx_oa_pg_conn_answer(ngx_oa_pg_conn_t *pc)
 void
 ngx_oa_pg_conn_close(ngx_oa_pg_conn_t *pc)
 {
-    ngx_oa_pg_resolve_done(&pc->resolve);
+    ngx_oa_resolve_done(&pc->resolve);
 
     if (pc->res) {
         PQclear(pc->res);

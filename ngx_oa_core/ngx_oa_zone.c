@@ -62,6 +62,28 @@ ngx_oa_zone_add(ngx_conf_t *cf, ngx_oa_zone_part_t *part)
 }
 
 
+ngx_oa_zone_part_t *
+ngx_oa_zone_part(ngx_conf_t *cf, const ngx_str_t *name)
+{
+    ngx_uint_t            i;
+    ngx_oa_zone_t        *zone;
+    ngx_oa_zone_part_t  **parts;
+
+    zone = ngx_oa_zone(cf);
+    parts = zone->parts.elts;
+
+    for (i = 0; i < zone->parts.nelts; i++) {
+        if (parts[i]->name.len == name->len
+            && ngx_memcmp(parts[i]->name.data, name->data, name->len) == 0)
+        {
+            return parts[i];
+        }
+    }
+
+    return NULL;
+}
+
+
 static ngx_int_t
 ngx_oa_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {

@@ -738,7 +738,7 @@ ngx_oa_replay_path(ngx_http_request_t *r, oa_replay_json_t *json)
 
     p = ngx_cpymem(p, r->unparsed_uri.data, args.data - r->unparsed_uri.data);
 
-    last = oa_args_without_token(p, &args);
+    last = oa_args_strip(p, &args, &oa_args_token, 1);
 
     if ((size_t) (last - p) == args.len) {
         ngx_str_null(&json->path);

@@ -9,7 +9,9 @@
 
 
 #include "ngx_oa_core.h"
+#include "oa_args.h"
 #include "oa_host.h"
+#include "oa_percent.h"
 #include "oa_replay.h"
 #include "oa_route.h"
 #include "oa_table.h"

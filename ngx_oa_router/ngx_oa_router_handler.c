@@ -74,30 +74,12 @@ static const ngx_oa_problem_t  ngx_oa_problem_provision_failed = {
 ngx_oa_router_ctx_t *
 ngx_oa_router_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t    *cln;
-    ngx_oa_router_ctx_t   *ctx, **kept;
+    ngx_oa_router_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_oa_router_module);
+    ctx = ngx_oa_request_ctx(r, &ngx_oa_router_module, ngx_oa_router_cleanup);
 
     if (ctx) {
         return ctx;
-    }
-
-    if (r->internal || r->filter_finalize) {
-
-        for (cln = r->pool->cleanup; cln; cln = cln->next) {
-
-            if (cln->handler != ngx_oa_router_cleanup) {
-                continue;
-            }
-
-            kept = cln->data;
-
-            if ((*kept)->request == r) {
-                ngx_http_set_ctx(r, *kept, ngx_oa_router_module);
-                return *kept;
-            }
-        }
     }
 
     ctx = ngx_palloc(r->pool, sizeof(ngx_oa_router_ctx_t));
@@ -117,36 +99,18 @@ ngx_oa_router_ctx(ngx_http_request_t *r)
 ngx_int_t
 ngx_oa_router_keep(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
 {
-    ngx_pool_cleanup_t    *cln;
-    ngx_oa_router_ctx_t  **kept;
-
-    if (ctx->kept) {
-        return NGX_OK;
-    }
-
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_oa_router_ctx_t *));
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    kept = cln->data;
-    *kept = ctx;
-
-    cln->handler = ngx_oa_router_cleanup;
-    ctx->kept = 1;
-
-    return NGX_OK;
+    return ngx_oa_request_keep(r, ctx, &ctx->kept, ngx_oa_router_cleanup);
 }
 
 
 static void
 ngx_oa_router_cleanup(void *data)
 {
-    ngx_oa_router_ctx_t **kept = data;
+    ngx_oa_kept_t *kept = data;
 
     ngx_oa_router_ctx_t  *ctx;
 
-    ctx = *kept;
+    ctx = kept->ctx;
 
     switch (ctx->state) {
 

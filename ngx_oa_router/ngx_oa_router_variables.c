@@ -8,6 +8,7 @@
 
 
 #include "ngx_oa_router.h"
+#include "oa_base64url.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -269,7 +270,6 @@ ngx_oa_router_variable_token(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
     ngx_str_t *value)
 {
     u_char                     mac[EVP_MAX_MD_SIZE], text[3 * 36];
-    ngx_str_t                  src;
     oa_route_t                 route;
     unsigned int               len;
     ngx_oa_router_loc_conf_t  *rlcf;
@@ -291,15 +291,12 @@ ngx_oa_router_variable_token(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    src.len = len;
-    src.data = mac;
-
-    value->data = ngx_pnalloc(r->pool, ngx_base64_encoded_length(len));
+    value->data = ngx_pnalloc(r->pool, oa_base64url_encoded(len));
     if (value->data == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_encode_base64url(value, &src);
+    value->len = oa_base64url_encode(value->data, mac, len) - value->data;
     OPENSSL_cleanse(mac, sizeof(mac));
 
     return NGX_OK;
@@ -349,7 +346,7 @@ ngx_oa_router_return_url(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     if (args.len) {
         *p = '?';
-        size = oa_args_without_token(p + 1, &args) - (p + 1);
+        size = oa_args_strip(p + 1, &args, &oa_args_token, 1) - (p + 1);
 
         if (size) {
             p += 1 + size;

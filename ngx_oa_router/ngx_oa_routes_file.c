@@ -16,19 +16,8 @@
 #define NGX_OA_FILE_POLL  200        /* ms */
 
 
-/* What tells a changed file from an unchanged one. */
-typedef struct {
-    uint64_t                     ino;
-    uint64_t                     size;
-    uint64_t                     mtime;
-} ngx_oa_file_id_t;
-
-
-static void *ngx_oa_file_thread(void *data);
-static ngx_uint_t ngx_oa_file_wait(ngx_oa_routes_file_t *reader);
-static void ngx_oa_file_follow(ngx_oa_routes_file_t *reader,
-    ngx_oa_file_id_t *last);
-static ngx_int_t ngx_oa_file_stat(ngx_str_t *path, ngx_oa_file_id_t *id);
+static void ngx_oa_file_work(ngx_oa_thread_t *thread);
+static void ngx_oa_file_follow(ngx_oa_routes_file_t *reader);
 static void ngx_oa_file_load(ngx_oa_routes_t *routes, ngx_oa_file_id_t *id,
     ngx_log_t *log, volatile ngx_uint_t *stop);
 static ngx_int_t ngx_oa_file_read(ngx_oa_rows_t *rows);
@@ -37,8 +26,6 @@ static ngx_int_t ngx_oa_file_read(ngx_oa_rows_t *rows);
 ngx_int_t
 ngx_oa_routes_file_start(ngx_oa_routes_t *routes)
 {
-    int                    err;
-    sigset_t               all, old;
     ngx_oa_routes_file_t  *reader;
 
     reader = ngx_calloc(sizeof(ngx_oa_routes_file_t), ngx_cycle->log);
@@ -48,27 +35,11 @@ ngx_oa_routes_file_start(ngx_oa_routes_t *routes)
 
     reader->routes = routes;
     reader->log = ngx_cycle->log;
+    reader->thread.work = ngx_oa_file_work;
+    reader->thread.data = reader;
+    reader->thread.pause = NGX_OA_FILE_POLL;
 
-    err = pthread_mutex_init(&reader->mutex, NULL);
-
-    if (err == 0) {
-        err = pthread_cond_init(&reader->cond, NULL);
-    }
-
-    if (err == 0) {
-
-        /* signals are for the event loop */
-
-        sigfillset(&all);
-        (void) pthread_sigmask(SIG_BLOCK, &all, &old);
-        err = pthread_create(&reader->thread, NULL, ngx_oa_file_thread,
-                             reader);
-        (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
-    }
-
-    if (err) {
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, err,
-                      "pthread_create() failed");
+    if (ngx_oa_thread_start(&reader->thread) != NGX_OK) {
         ngx_free(reader);
         return NGX_ERROR;
     }
@@ -89,73 +60,31 @@ ngx_oa_routes_file_stop(ngx_oa_routes_t *routes)
         return;
     }
 
-    (void) pthread_mutex_lock(&reader->mutex);
-    reader->stop = 1;
-    (void) pthread_cond_signal(&reader->cond);
-    (void) pthread_mutex_unlock(&reader->mutex);
-
-    (void) pthread_join(reader->thread, NULL);
-
-    (void) pthread_cond_destroy(&reader->cond);
-    (void) pthread_mutex_destroy(&reader->mutex);
+    ngx_oa_thread_stop(&reader->thread);
     ngx_free(reader);
 
     routes->reader = NULL;
 }
 
 
-static void *
-ngx_oa_file_thread(void *data)
+static void
+ngx_oa_file_work(ngx_oa_thread_t *thread)
 {
-    ngx_oa_routes_file_t *reader = data;
+    ngx_oa_routes_file_t  *reader;
 
-    ngx_oa_file_id_t  last;
+    reader = thread->data;
 
-    ngx_memzero(&last, sizeof(ngx_oa_file_id_t));
+    if (reader->routes->source == NGX_OA_SOURCE_FILE) {
+        ngx_oa_file_follow(reader);
+        return;
+    }
 
-    if (reader->routes->source == NGX_OA_SOURCE_POSTGRES) {
+    if (!reader->loaded) {
+        reader->loaded = 1;
         ngx_oa_snapshot_load(reader);
     }
 
-    do {
-        if (reader->routes->source == NGX_OA_SOURCE_FILE) {
-            ngx_oa_file_follow(reader, &last);
-
-        } else {
-            ngx_oa_snapshot_keep(reader);
-        }
-
-    } while (!ngx_oa_file_wait(reader));
-
-    return NULL;
-}
-
-
-/* Waits for the next look; is it time to end? */
-
-static ngx_uint_t
-ngx_oa_file_wait(ngx_oa_routes_file_t *reader)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_REALTIME, &ts);
-
-    ts.tv_nsec += NGX_OA_FILE_POLL * 1000000;
-
-    if (ts.tv_nsec >= 1000000000) {
-        ts.tv_sec++;
-        ts.tv_nsec -= 1000000000;
-    }
-
-    (void) pthread_mutex_lock(&reader->mutex);
-
-    if (!reader->stop) {
-        (void) pthread_cond_timedwait(&reader->cond, &reader->mutex, &ts);
-    }
-
-    (void) pthread_mutex_unlock(&reader->mutex);
-
-    return reader->stop;
+    ngx_oa_snapshot_keep(reader);
 }
 
 
@@ -165,7 +94,7 @@ ngx_oa_file_wait(ngx_oa_routes_file_t *reader)
  */
 
 static void
-ngx_oa_file_follow(ngx_oa_routes_file_t *reader, ngx_oa_file_id_t *last)
+ngx_oa_file_follow(ngx_oa_routes_file_t *reader)
 {
     ngx_oa_routes_t   *routes;
     oa_table_info_t   *info;
@@ -174,7 +103,7 @@ ngx_oa_file_follow(ngx_oa_routes_file_t *reader, ngx_oa_file_id_t *last)
     routes = reader->routes;
     info = routes->info;
 
-    if (ngx_oa_file_stat(&routes->file, &id) != NGX_OK) {
+    if (ngx_oa_file_id(&routes->file, &id) != NGX_OK) {
 
         if (!reader->failed) {
             reader->failed = 1;
@@ -197,20 +126,13 @@ ngx_oa_file_follow(ngx_oa_routes_file_t *reader, ngx_oa_file_id_t *last)
         return;
     }
 
-    if (ngx_memcmp(&id, last, sizeof(ngx_oa_file_id_t)) != 0) {
-        *last = id;
+    if (ngx_memcmp(&id, &reader->last, sizeof(ngx_oa_file_id_t)) != 0) {
+        reader->last = id;
         return;
     }
 
-    ngx_oa_file_load(routes, &id, reader->log, &reader->stop);
+    ngx_oa_file_load(routes, &id, reader->log, &reader->thread.stop);
 }
-
-
-typedef struct {
-    u_char                      *start;
-    u_char                      *pos;
-    ngx_uint_t                   n;
-} ngx_oa_snapshot_buf_t;
 
 
 void
@@ -221,7 +143,7 @@ ngx_oa_routes_file_load(ngx_oa_routes_t *routes, ngx_log_t *log)
 
     info = routes->info;
 
-    if (ngx_oa_file_stat(&routes->file, &id) != NGX_OK) {
+    if (ngx_oa_file_id(&routes->file, &id) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
                       "oa_routes \"%V\": stat() \"%V\" failed",
                       &routes->name, &routes->file);
@@ -238,24 +160,6 @@ ngx_oa_routes_file_load(ngx_oa_routes_t *routes, ngx_log_t *log)
     }
 
     ngx_oa_file_load(routes, &id, log, NULL);
-}
-
-
-static ngx_int_t
-ngx_oa_file_stat(ngx_str_t *path, ngx_oa_file_id_t *id)
-{
-    struct stat  st;
-
-    if (stat((char *) path->data, &st) == -1) {
-        return NGX_ERROR;
-    }
-
-    id->ino = st.st_ino;
-    id->size = st.st_size;
-    id->mtime = (uint64_t) st.st_mtim.tv_sec * 1000000000
-                + st.st_mtim.tv_nsec;
-
-    return NGX_OK;
 }
 
 

@@ -11,8 +11,6 @@
 #include "ngx_oa_router.h"
 #include "oa_routes_json.h"
 
-#include <pthread.h>
-
 
 /*
  * A document is read to its end before a row of it counts, as a broken one
@@ -60,12 +58,10 @@ void ngx_oa_rows_done(ngx_oa_rows_t *rows);
 struct ngx_oa_routes_file_s {
     ngx_oa_routes_t             *routes;
     ngx_log_t                   *log;
+    ngx_oa_thread_t              thread;
 
-    pthread_t                    thread;
-    pthread_mutex_t              mutex;
-    pthread_cond_t               cond;
-    volatile ngx_uint_t          stop;
-
+    ngx_oa_file_id_t             last;         /* the file as it was seen */
+    ngx_uint_t                   loaded;       /* the snapshot was */
     uint64_t                     written;      /* changes in the snapshot */
     ngx_uint_t                   failed;       /* was said already */
 };

@@ -48,7 +48,7 @@ ngx_oa_snapshot_load(ngx_oa_routes_file_t *reader)
     rows.routes = routes;
     rows.path = &routes->snapshot;
     rows.log = reader->log;
-    rows.stop = &reader->stop;
+    rows.stop = &reader->thread.stop;
 
     fd = open((char *) routes->snapshot.data, O_RDONLY|O_NOFOLLOW|O_CLOEXEC);
 
@@ -88,7 +88,7 @@ ngx_oa_snapshot_load(ngx_oa_routes_file_t *reader)
 
     ngx_oa_zone_lock(routes->zone);
 
-    if (routes->info->state == OA_TABLE_INIT && !reader->stop) {
+    if (routes->info->state == OA_TABLE_INIT && !reader->thread.stop) {
         routes->info->state = (rc == NGX_OK) ? OA_TABLE_SNAPSHOT
                                              : OA_TABLE_COLD;
     }
@@ -200,7 +200,7 @@ ngx_oa_snapshot_write(ngx_oa_routes_file_t *reader, u_char *temp, ino_t *ino)
     page = 0;
 
     do {
-        if (reader->stop) {
+        if (reader->thread.stop) {
             rc = NGX_ABORT;
             break;
         }

@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include "oa_base64url.h"
 #include "oa_replay.h"
 
 
@@ -23,12 +24,8 @@ static ngx_int_t oa_replay_sign(const u_char *key, const u_char *text,
 static ngx_int_t oa_replay_mac(const u_char *key, size_t key_len,
     const u_char *text, size_t len, u_char *mac);
 static ngx_int_t oa_replay_exp(const u_char *p, size_t len, time_t *exp);
-static u_char *oa_replay_base64url(u_char *dst, const u_char *src,
-    size_t len);
-static ngx_int_t oa_replay_unbase64url(u_char *dst, const u_char *src,
-    size_t len);
-static ngx_int_t oa_replay_sextet(u_char c);
 static ngx_int_t oa_replay_hex(u_char c);
+
 
 ngx_int_t
 oa_replay_derive(const ngx_str_t *master, const ngx_str_t *app,
@@ -67,7 +64,7 @@ oa_replay_decode_key(const ngx_str_t *text, u_char *key)
         return NGX_OK;
 
     case OA_REPLAY_MAC_CHARS:
-        if (oa_replay_unbase64url(key, text->data, text->len) != NGX_OK) {
+        if (oa_base64url_decode(key, text->data, text->len) != NGX_OK) {
             break;
         }
 
@@ -113,7 +110,7 @@ oa_replay_state(u_char *buf, size_t *len, const u_char *key, time_t exp,
     *p++ = '.';
 
     if (sub->len) {
-        p = oa_replay_base64url(p, sub->data, sub->len);
+        p = oa_base64url_encode(p, sub->data, sub->len);
 
     } else {
         *p++ = '-';
@@ -125,7 +122,7 @@ oa_replay_state(u_char *buf, size_t *len, const u_char *key, time_t exp,
         return NGX_ERROR;
     }
 
-    p = oa_replay_base64url(p, mac, OA_REPLAY_MAC_LEN);
+    p = oa_base64url_encode(p, mac, OA_REPLAY_MAC_LEN);
     *len = p - buf;
 
     return NGX_OK;
@@ -176,17 +173,17 @@ oa_replay_state_verify(const ngx_str_t *state, const u_char *key, time_t now,
         sub_len = 0;
 
     } else {
-        sub_len = (last - p) * 3 / 4;
+        sub_len = oa_base64url_decoded(last - p);
 
         if (sub_len == 0
             || sub_len > OA_REPLAY_SUB_MAX
-            || oa_replay_unbase64url(buf, p, last - p) != NGX_OK)
+            || oa_base64url_decode(buf, p, last - p) != NGX_OK)
         {
             return NGX_DECLINED;
         }
     }
 
-    if (oa_replay_unbase64url(mac, end, OA_REPLAY_MAC_CHARS) != NGX_OK) {
+    if (oa_base64url_decode(mac, end, OA_REPLAY_MAC_CHARS) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -295,112 +292,6 @@ oa_replay_exp(const u_char *p, size_t len, time_t *exp)
     *exp = (time_t) n;
 
     return NGX_OK;
-}
-
-
-static u_char *
-oa_replay_base64url(u_char *dst, const u_char *src, size_t len)
-{
-    uint32_t  bits;
-
-    static const u_char  chars[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-    while (len >= 3) {
-        bits = ((uint32_t) src[0] << 16) | ((uint32_t) src[1] << 8) | src[2];
-
-        *dst++ = chars[bits >> 18];
-        *dst++ = chars[(bits >> 12) & 0x3f];
-        *dst++ = chars[(bits >> 6) & 0x3f];
-        *dst++ = chars[bits & 0x3f];
-
-        src += 3;
-        len -= 3;
-    }
-
-    if (len == 0) {
-        return dst;
-    }
-
-    bits = (uint32_t) src[0] << 16;
-
-    if (len == 2) {
-        bits |= (uint32_t) src[1] << 8;
-    }
-
-    *dst++ = chars[bits >> 18];
-    *dst++ = chars[(bits >> 12) & 0x3f];
-
-    if (len == 2) {
-        *dst++ = chars[(bits >> 6) & 0x3f];
-    }
-
-    return dst;
-}
-
-
-/* Writes len * 3 / 4 bytes; only the canonical form passes. */
-
-static ngx_int_t
-oa_replay_unbase64url(u_char *dst, const u_char *src, size_t len)
-{
-    size_t      i;
-    uint32_t    bits;
-    ngx_int_t   sextet;
-    ngx_uint_t  n;
-
-    if (len % 4 == 1) {
-        return NGX_ERROR;
-    }
-
-    bits = 0;
-    n = 0;
-
-    for (i = 0; i < len; i++) {
-        sextet = oa_replay_sextet(src[i]);
-
-        if (sextet == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        bits = (bits << 6) | (uint32_t) sextet;
-        n += 6;
-
-        if (n >= 8) {
-            n -= 8;
-            *dst++ = (u_char) (bits >> n);
-            bits &= (1U << n) - 1;
-        }
-    }
-
-    return bits ? NGX_ERROR : NGX_OK;
-}
-
-
-static ngx_int_t
-oa_replay_sextet(u_char c)
-{
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
-    }
-
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
-    }
-
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
-    }
-
-    if (c == '-') {
-        return 62;
-    }
-
-    if (c == '_') {
-        return 63;
-    }
-
-    return NGX_ERROR;
 }
 
 

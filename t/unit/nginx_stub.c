@@ -11,9 +11,18 @@ static ngx_cycle_t  stub_cycle = { .log = &stub_log };
 
 volatile ngx_cycle_t  *ngx_cycle = &stub_cycle;
 
+
+static void stub_init(void) __attribute__((constructor));
+
+
 /* as ngx_os_init() and main() would */
-ngx_uint_t  ngx_pagesize = 4096;
-ngx_uint_t  ngx_cacheline_size = 64;
+
+static void
+stub_init(void)
+{
+    ngx_pagesize = 4096;
+    ngx_cacheline_size = 64;
+}
 
 
 void
