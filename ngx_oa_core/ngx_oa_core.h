@@ -438,7 +438,7 @@ typedef struct {
     /*
      * With the lock held: a full read begins; what it did not bring is taken
      * out, some of it, from here on, until 0 is returned; and the feed is
-     * live, or stale after it was.
+     * live, or stale after it was (may be NULL).
      */
     void                       (*begin)(void *data);
     ngx_uint_t                 (*sweep)(void *data, ngx_uint_t from);

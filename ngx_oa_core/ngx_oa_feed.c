@@ -64,6 +64,7 @@ static void ngx_oa_feed_move(ngx_oa_feed_t *feed, ngx_oa_feed_state_e state);
 static void ngx_oa_feed_ready(void *data);
 static void ngx_oa_feed_lost(void *data, ngx_str_t *reason);
 static void ngx_oa_feed_stale(ngx_oa_feed_t *feed);
+static void ngx_oa_feed_mark(ngx_oa_feed_t *feed, oa_feed_state_e state);
 static void ngx_oa_feed_notify(void *data, ngx_str_t *payload);
 static ngx_uint_t ngx_oa_feed_is_beat(ngx_oa_feed_t *feed,
     ngx_str_t *payload);
@@ -231,11 +232,21 @@ ngx_oa_feed_stale(ngx_oa_feed_t *feed)
     ngx_oa_zone_lock(ngx_oa_zone_running);
 
     if (ngx_oa_feed_is_ours(feed) && feed->mark->state == OA_FEED_LIVE) {
-        feed->mark->state = OA_FEED_STALE;
-        feed->source->changed_state(feed->source->data, OA_FEED_STALE);
+        ngx_oa_feed_mark(feed, OA_FEED_STALE);
     }
 
     ngx_oa_zone_unlock(ngx_oa_zone_running);
+}
+
+
+static void
+ngx_oa_feed_mark(ngx_oa_feed_t *feed, oa_feed_state_e state)
+{
+    feed->mark->state = state;
+
+    if (feed->source->changed_state) {
+        feed->source->changed_state(feed->source->data, state);
+    }
 }
 
 
@@ -613,9 +624,8 @@ ngx_oa_feed_in_step(ngx_oa_feed_t *feed)
         ngx_memory_barrier();
         ngx_memcpy(mark->identity, feed->answer.identity,
                    sizeof(mark->identity));
-        mark->state = OA_FEED_LIVE;
 
-        feed->source->changed_state(feed->source->data, OA_FEED_LIVE);
+        ngx_oa_feed_mark(feed, OA_FEED_LIVE);
     }
 
     ngx_oa_zone_unlock(ngx_oa_zone_running);
