@@ -74,7 +74,7 @@ static ngx_command_t  ngx_oa_auth_commands[] = {
       NULL },
 
     { ngx_string("oa_auth_require"),
-      NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1|NGX_CONF_TAKE34,
+      NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1|NGX_CONF_TAKE3|NGX_CONF_TAKE4,
       ngx_oa_auth_require,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -503,7 +503,7 @@ ngx_oa_auth_cache_init(ngx_oa_zone_t *zone, void *part, ngx_uint_t fresh,
 {
     ngx_oa_auth_main_conf_t *amcf = data;
 
-    u_char      seed[OA_TOKEN_CACHE_SEED];
+    u_char      seed[16];
     ngx_uint_t  npages;
 
     if (!fresh) {

@@ -582,7 +582,7 @@ ngx_oa_issuer_default_cookie(ngx_conf_t *cf, ngx_oa_issuer_t *issuer)
         url.len = ngx_strlen(url.data);
     }
 
-    issuer->cookie.data = ngx_pnalloc(cf->pool, OA_COOKIE_NAME_MAX);
+    issuer->cookie.data = ngx_pnalloc(cf->pool, OA_COOKIE_NAME);
     if (issuer->cookie.data == NULL) {
         return NGX_ERROR;
     }

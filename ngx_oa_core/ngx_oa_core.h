@@ -30,7 +30,7 @@
  * loaded core exports, through ngx_oa_check_abi().
  */
 
-#define NGX_OA_CORE_ABI  1
+#define NGX_OA_CORE_ABI  2
 
 extern const ngx_uint_t  ngx_oa_core_abi;
 

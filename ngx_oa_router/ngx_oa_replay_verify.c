@@ -14,7 +14,8 @@ static const ngx_str_t  ngx_oa_h_replay_src = ngx_string("fly-replay-src");
 
 static const ngx_oa_problem_t  ngx_oa_problem_unverified = {
     403, ngx_string("replay_unverified"),
-    ngx_string("This machine answers only to its router."), 0
+    ngx_string("This machine answers only to its router."), 0,
+    ngx_null_string
 };
 
 

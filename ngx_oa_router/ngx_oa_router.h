@@ -54,6 +54,7 @@ typedef struct {
 
 typedef struct {
     ngx_array_t                  routes;       /* ngx_oa_routes_t * */
+    ngx_array_t                  replays;      /* void **: loc_conf */
     ngx_oa_zone_part_t           part;
     oa_table_t                   table;
     ngx_oa_zone_t               *zone;
@@ -115,6 +116,7 @@ typedef struct {
     ngx_array_t                 *set_headers;  /* ngx_oa_set_header_t */
     ngx_array_t                 *hide_headers; /* ngx_str_t */
     ngx_str_t                    large;
+    ngx_http_complex_value_t    *login_url;
 
     u_char                      *verify_key;   /* OA_REPLAY_KEY_LEN bytes */
 } ngx_oa_router_loc_conf_t;
@@ -191,11 +193,11 @@ ngx_int_t ngx_oa_routes_get(ngx_oa_routes_t *routes, uint64_t hash,
 /*
  * Asks the database for a label, with everybody else who asks for it: flight
  * is on board, landed() will be called, and then the answer is in the table.
- * NGX_DECLINED: the answer is there already.  NGX_ERROR: it cannot be asked
+ * NGX_DECLINED: the answer is there already, unless it is asked for again.  NGX_ERROR: it cannot be asked
  * now.  flight->key is the hash of the label.
  */
 ngx_int_t ngx_oa_routes_ask(ngx_oa_routes_t *routes, const ngx_str_t *label,
-    ngx_oa_flight_t *flight);
+    ngx_oa_flight_t *flight, ngx_uint_t again);
 
 /* The columns in which rows are read, and what becomes of them. */
 #define NGX_OA_ROUTES_COLUMNS                                                 \
@@ -245,6 +247,10 @@ ngx_int_t ngx_oa_router_prefetch_index(ngx_http_request_t *r);
 ngx_int_t ngx_oa_router_prefetch_record(ngx_http_request_t *r);
 ngx_int_t ngx_oa_router_handler(ngx_http_request_t *r);
 
+/* What must not travel: of auth, where it is loaded, or "access_token". */
+ngx_int_t ngx_oa_router_credentials(ngx_http_request_t *r,
+    ngx_oa_credentials_t *credentials);
+
 /* ngx_oa_replay.c: the content handler */
 ngx_int_t ngx_oa_replay_handler(ngx_http_request_t *r);
 
@@ -256,6 +262,10 @@ char *ngx_oa_replay_set_header(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_oa_replay_hide_header(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_oa_replay_check(ngx_conf_t *cf, ngx_oa_router_loc_conf_t *conf);
+
+/* What can be told when all of the configuration was read. */
+ngx_int_t ngx_oa_replay_check_auth(ngx_oa_router_main_conf_t *rmcf,
+    ngx_log_t *log);
 
 /* ngx_oa_replay_verify.c */
 char *ngx_oa_replay_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -381,7 +381,7 @@ ngx_oa_routes_get(ngx_oa_routes_t *routes, uint64_t hash,
 
 ngx_int_t
 ngx_oa_routes_ask(ngx_oa_routes_t *routes, const ngx_str_t *label,
-    ngx_oa_flight_t *flight)
+    ngx_oa_flight_t *flight, ngx_uint_t again)
 {
     oa_table_copy_t  copy;
 
@@ -391,7 +391,9 @@ ngx_oa_routes_ask(ngx_oa_routes_t *routes, const ngx_str_t *label,
 
     /* another flight may have landed since the caller looked */
 
-    if (ngx_oa_routes_get(routes, flight->key, label, &copy) == NGX_OK) {
+    if (!again
+        && ngx_oa_routes_get(routes, flight->key, label, &copy) == NGX_OK)
+    {
         ngx_oa_flight_land(flight->key, NGX_OK);
         return NGX_DECLINED;
     }

@@ -114,6 +114,15 @@ ngx_int_t oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
     oa_table_copy_t *copy);
 
 /*
+ * Remembers, without the lock, that somebody was refused a name at this time,
+ * whether there is such a route or not; and tells whether that was less than
+ * ttl ago.  Two names may share a place: the later one counts.
+ */
+void oa_table_refuse(oa_table_t *t, uint64_t hash, uint32_t now);
+ngx_uint_t oa_table_is_refused(oa_table_t *t, uint64_t hash, uint32_t now,
+    uint32_t ttl);
+
+/*
  * All below are for the holder of the lock.
  *
  * Stores a route; gen is that of the read it comes from.  A version older
