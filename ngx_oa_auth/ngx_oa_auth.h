@@ -32,8 +32,9 @@
     ((a)->len == (b)->len && ngx_memcmp((a)->data, (b)->data, (a)->len) == 0)
 
 
-typedef struct ngx_oa_keys_s     ngx_oa_keys_t;
-typedef struct ngx_oa_session_s  ngx_oa_session_t;
+typedef struct ngx_oa_keys_s        ngx_oa_keys_t;
+typedef struct ngx_oa_revocation_s  ngx_oa_revocation_t;
+typedef struct ngx_oa_session_s     ngx_oa_session_t;
 
 
 /* One oa_issuer block. */
@@ -79,6 +80,7 @@ typedef struct {
 
     ngx_oa_zone_t               *zone;
     ngx_oa_zone_part_t           part;         /* the token cache */
+    ngx_oa_revocation_t         *revocation;
 } ngx_oa_auth_main_conf_t;
 
 
@@ -300,7 +302,11 @@ oa_jwk_t *ngx_oa_keys_find_print(ngx_oa_issuer_t *issuer,
 
 
 /* In the configuration: the set in the zone and, with oa_postgres, its feed. */
-ngx_int_t ngx_oa_revocation_add(ngx_conf_t *cf);
+ngx_int_t ngx_oa_revocation_add(ngx_conf_t *cf,
+    ngx_oa_revocation_t **revocation);
+
+/* In the master: from now on it is this set that is asked. */
+void ngx_oa_revocation_init_module(ngx_oa_revocation_t *revocation);
 
 /* session and user are UUIDs of 16 bytes, or NULL. */
 ngx_uint_t ngx_oa_is_revoked(const u_char *session, const u_char *user);

@@ -344,7 +344,7 @@ ngx_oa_auth_postconfiguration(ngx_conf_t *cf)
     amcf->part.data = amcf;
 
     if (ngx_oa_zone_add(cf, &amcf->part) != NGX_OK
-        || ngx_oa_revocation_add(cf) != NGX_OK)
+        || ngx_oa_revocation_add(cf, &amcf->revocation) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -409,6 +409,7 @@ ngx_oa_auth_init_module(ngx_cycle_t *cycle)
     }
 
     ngx_oa_auth_cache = amcf->part.addr;
+    ngx_oa_revocation_init_module(amcf->revocation);
 
     ngx_oa_identify = ngx_oa_auth_identify;
     ngx_oa_credentials = ngx_oa_auth_credentials;

@@ -20,6 +20,8 @@
 #include <libpq-fe.h>
 #include <pthread.h>
 
+#include "oa_feed.h"
+
 
 /*
  * A plain reload after a package upgrade leaves the old core in the process
@@ -192,6 +194,12 @@ typedef enum {
     NGX_OA_COUNT_KEYS_ASKED,           /* fetches for an unknown kid */
     NGX_OA_COUNT_KEYS_UNKNOWN,         /* tokens of an unknown kid */
     NGX_OA_COUNT_KEYS_UNAVAILABLE,     /* tokens that no keys were there for */
+
+    NGX_OA_COUNT_REVOKED_HINTS = 64,
+    NGX_OA_COUNT_REVOKED_BAD_HINTS,
+    NGX_OA_COUNT_REVOKED_LOST,
+    NGX_OA_COUNT_REVOKED_FULL_READS,
+    NGX_OA_COUNT_REVOKED_EVICTED,      /* in force, for want of room */
 
     NGX_OA_COUNT_TOKEN_HITS = 80,      /* cached decisions */
     NGX_OA_COUNT_TOKEN_RESULTS,        /* plus each of oa_auth_error_e */
@@ -366,6 +374,98 @@ ngx_int_t ngx_oa_pg_listen(ngx_oa_pg_listener_t *listener);
 /* Drops the connection and makes a new one (the beat was not heard). */
 void ngx_oa_pg_relisten(ngx_oa_pg_listener_t *listener);
 void ngx_oa_pg_unlisten(ngx_oa_pg_listener_t *listener);
+
+
+/* Feeds: how a commit in the database comes into the zone */
+
+
+#define NGX_OA_FEED_PAGE     1000    /* rows */
+#define NGX_OA_FEED_CHANGES  2000    /* rows; beyond, all are read */
+
+/* SQLSTATE where changes since a position are not known. */
+#define NGX_OA_FEED_REFUSED  "OA001"
+
+/* Counters of a feed, one behind the other. */
+enum {
+    NGX_OA_FEED_COUNT_HINTS = 0,
+    NGX_OA_FEED_COUNT_BAD_HINTS,
+    NGX_OA_FEED_COUNT_LOST,
+    NGX_OA_FEED_COUNT_FULL_READS
+};
+
+/*
+ * What a feed is of.  Each query has one parameter, in text format.  All
+ * functions are called from the event loop of the one worker that follows it.
+ */
+typedef struct {
+    ngx_str_t                    name;       /* for the log */
+    const char                  *rows;       /* what they are, likewise */
+    const char                  *channel;    /* an SQL identifier */
+    ngx_oa_count_e               counters;   /* the first of four */
+
+    /*
+     * of a number: notifies the channel of {"beat":"NUMBER"}, and gives the
+     * feed's xmin, floor and identity
+     */
+    const char                  *beat;
+
+    /* of a text[]: the rows that have these names */
+    const char                  *named;
+
+    /*
+     * of a position: rows whose transaction was not below it, and one row over
+     * NGX_OA_FEED_CHANGES where there are more; may refuse the position
+     */
+    const char                  *changed;
+
+    /*
+     * of a key, at first empty: the next NGX_OA_FEED_PAGE rows behind it; the
+     * first column is the key
+     */
+    const char                  *page;
+
+    /*
+     * What a notification hints at.  NGX_OK: name, of OA_FEED_NAME bytes at
+     * most, is filled; NGX_AGAIN: all that has changed; NGX_DECLINED: nothing
+     * new; NGX_ERROR: it is no hint.
+     */
+    ngx_int_t                  (*hint)(void *data, const ngx_str_t *payload,
+                                   ngx_str_t *name);
+
+    /* takes rows into the zone; NGX_ERROR: they must be read again */
+    ngx_int_t                  (*apply)(void *data, PGresult *res);
+
+    /*
+     * With the lock held: a full read begins; what it did not bring is taken
+     * out, some of it, from here on, until 0 is returned; and the feed is
+     * live, or stale after it was (may be NULL).
+     */
+    void                       (*begin)(void *data);
+    ngx_uint_t                 (*sweep)(void *data, ngx_uint_t from);
+    void                       (*changed_state)(void *data,
+                                   oa_feed_state_e state);
+    void                        *data;
+} ngx_oa_feed_source_t;
+
+typedef struct ngx_oa_feed_s  ngx_oa_feed_t;
+
+/*
+ * Follows a feed, for the holder of a duty, until it is stopped.  mark lies in
+ * the zone.  source stays where it is.  NULL on error.
+ */
+ngx_oa_feed_t *ngx_oa_feed_start(const ngx_oa_feed_source_t *source,
+    oa_feed_mark_t *mark);
+void ngx_oa_feed_stop(ngx_oa_feed_t *feed);
+
+/*
+ * Is nobody else following it meanwhile, as happens when a worker stands
+ * still?  To be asked with the lock held by whoever cannot tell an old row
+ * from a new one.
+ */
+ngx_uint_t ngx_oa_feed_is_ours(ngx_oa_feed_t *feed);
+
+/* Was all read that was committed when LISTEN came into force? */
+ngx_uint_t ngx_oa_feed_is_in_step(ngx_oa_feed_t *feed);
 
 
 /* HTTP: libcurl on the event loop */

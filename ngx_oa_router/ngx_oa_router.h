@@ -17,7 +17,6 @@
 #include "oa_table.h"
 
 
-typedef struct ngx_oa_feed_s         ngx_oa_feed_t;
 typedef struct ngx_oa_routes_file_s  ngx_oa_routes_file_t;
 
 
@@ -47,6 +46,7 @@ typedef struct {
     ngx_oa_zone_t               *zone;
 
     ngx_oa_duty_t                duty;         /* to keep it in step */
+    ngx_oa_feed_source_t         feed_source;
     ngx_oa_feed_t               *feed;
     ngx_oa_routes_file_t        *reader;
 } ngx_oa_routes_t;
@@ -223,10 +223,11 @@ ngx_int_t ngx_oa_routes_file_start(ngx_oa_routes_t *routes);
 void ngx_oa_routes_file_stop(ngx_oa_routes_t *routes);
 
 
-/* The change feed: ngx_oa_feed.c */
+/* The change feed: ngx_oa_routes_feed.c */
 
-ngx_int_t ngx_oa_feed_start(ngx_oa_routes_t *routes);
-void ngx_oa_feed_stop(ngx_oa_routes_t *routes);
+ngx_int_t ngx_oa_routes_feed_init(ngx_conf_t *cf, ngx_oa_routes_t *routes);
+ngx_int_t ngx_oa_routes_feed_start(ngx_oa_routes_t *routes);
+void ngx_oa_routes_feed_stop(ngx_oa_routes_t *routes);
 
 
 /* Requests */

@@ -24,6 +24,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "oa_feed.h"
 #include "oa_route.h"
 
 
@@ -53,8 +54,7 @@ typedef struct {
     uint32_t             count;       /* routes */
     uint64_t             changes;     /* since the zone is there */
     uint64_t             evicted;
-    uint64_t             position;    /* xmin of the last completed read */
-    uint64_t             identity;    /* a hash of that of its feed */
+    oa_feed_mark_t       feed;        /* of its changes */
     uint64_t             file_ino;    /* the file that was read last */
     uint64_t             file_size;
     uint64_t             file_mtime;  /* nanoseconds */
