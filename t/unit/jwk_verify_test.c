@@ -41,9 +41,9 @@ static const test_alg_t  algs[] = {
       RSA_PKCS1_PSS_PADDING },
     { "PS512", OA_ALG_PS512, "RSA", NULL, 2048, NULL, "SHA512",
       RSA_PKCS1_PSS_PADDING },
-    { "RS256", OA_ALG_RS256, "RSA", NULL, 2049, NULL, "SHA256",
+    { "RS256", OA_ALG_RS256, "RSA", NULL, 2050, NULL, "SHA256",
       RSA_PKCS1_PADDING },
-    { "PS256", OA_ALG_PS256, "RSA", NULL, 2049, NULL, "SHA256",
+    { "PS256", OA_ALG_PS256, "RSA", NULL, 2050, NULL, "SHA256",
       RSA_PKCS1_PSS_PADDING },
     { "ES256", OA_ALG_ES256, "EC", "P-256", 32, "P-256", "SHA256", 0 },
     { "ES384", OA_ALG_ES384, "EC", "P-384", 48, "P-384", "SHA384", 0 },
@@ -54,7 +54,7 @@ static const test_alg_t  algs[] = {
 
 
 static EVP_PKEY   *rsa_2048;
-static EVP_PKEY   *rsa_2049;
+static EVP_PKEY   *rsa_2050;
 static ngx_str_t   input = ngx_string(INPUT);
 
 
@@ -91,8 +91,8 @@ generate(const test_alg_t *a)
 {
     EVP_PKEY  *pkey;
 
-    if (a->size == 2048 || a->size == 2049) {
-        pkey = (a->size == 2048) ? rsa_2048 : rsa_2049;
+    if (a->size == 2048 || a->size == 2050) {
+        pkey = (a->size == 2048) ? rsa_2048 : rsa_2050;
         EVP_PKEY_up_ref(pkey);
 
     } else if (a->curve) {
@@ -930,8 +930,8 @@ main(void)
     input.data = bytes;                /* some tests change it */
 
     rsa_2048 = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t) 2048);
-    rsa_2049 = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t) 2049);
-    must(rsa_2048 && rsa_2049, "EVP_PKEY_Q_keygen()");
+    rsa_2050 = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t) 2050);
+    must(rsa_2048 && rsa_2050, "EVP_PKEY_Q_keygen()");
 
     test_examples();
     test_generated();
@@ -941,7 +941,7 @@ main(void)
     test_pinned();
 
     EVP_PKEY_free(rsa_2048);
-    EVP_PKEY_free(rsa_2049);
+    EVP_PKEY_free(rsa_2050);
 
     return done_testing();
 }
