@@ -659,6 +659,50 @@ test_ecdsa(void)
 }
 
 
+/*
+ * With the generator as the key, and r = -e, a signature leads to the point at
+ * infinity, which OpenSSL calls a failure of its own.
+ */
+
+static void
+test_infinity(void)
+{
+    u_char       raw[64], digest[EVP_MAX_MD_SIZE];
+    BIGNUM      *n, *e;
+    oa_jwks_t   *set;
+    const char  *why;
+
+    static const char  json[] =
+        "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\","
+        "\"x\":\"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY\","
+        "\"y\":\"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU\"}]}";
+
+    must(oa_jwks_parse((u_char *) json, sizeof(json) - 1, &set, NULL, NULL,
+                       &why)
+         == NGX_OK && set->nkeys == 1, json);
+
+    n = NULL;
+    must(BN_hex2bn(&n, "ffffffff00000000ffffffffffffffff"
+                       "bce6faada7179e84f3b9cac2fc632551") != 0, "n");
+
+    must(EVP_Digest(input.data, input.len, digest, NULL, EVP_sha256(), NULL),
+         "e");
+    e = BN_bin2bn(digest, 32, NULL);
+    must(e != NULL && BN_sub(e, n, e) && !BN_is_negative(e), "n - e");
+
+    memset(raw, 0, sizeof(raw));
+    must(BN_bn2binpad(e, raw, 32) == 32, "r");
+    raw[63] = 1;
+
+    ok(verify(set->keys[0], OA_ALG_ES256, raw, sizeof(raw)) == NGX_DECLINED,
+       "ES256: the point at infinity");
+
+    BN_free(n);
+    BN_free(e);
+    oa_jwks_free(set);
+}
+
+
 /* RFC 7518, 3.3 and 3.5 */
 
 static void
@@ -936,6 +980,7 @@ main(void)
     test_examples();
     test_generated();
     test_ecdsa();
+    test_infinity();
     test_rsa();
     test_hmac();
     test_pinned();
