@@ -145,6 +145,7 @@ static const test_doc_t  bad[] = {
     DOC("{\"a\":\"\\ud83d\\n\"}", "a first one before another escape"),
     DOC("{\"a\":\"\\udc00\"}", "a second surrogate alone, the first"),
     DOC("{\"a\":\"\\udfff\"}", "and the last"),
+    DOC("{\"a\":\"\\udc00\\udc00\"}", "two second ones"),
     DOC("{\"a\":\"\\ude00\\ud83d\"}", "surrogates the other way round"),
     DOC("{\"a\":\"\x80\"}", "a continuation alone"),
     DOC("{\"a\":\"\xc3\"}", "a character cut"),
@@ -698,6 +699,12 @@ values(void)
     text.len = 2;
     claim = claim_of("\"a\\u00fc\"");
     ok(!oa_claim_is(&claim, &text), "nor where the text ends in a character");
+
+    ngx_str_set(&text, "\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf"
+                       "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf");
+    claim = claim_of("\"\\u007f\\u0080\\u07ff\\u0800\\uffff"
+                     "\\ud800\\udc00\\udbff\\udfff\"");
+    ok(oa_claim_is(&claim, &text), "escapes of 1, 2, 3 and 4 bytes");
 
     ngx_str_set(&text, "5");
     claim = claim_of("5");
