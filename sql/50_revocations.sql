@@ -330,7 +330,7 @@ CREATE OR REPLACE VIEW oa.revoked
 WITH (security_invoker = false) AS
 SELECT r.id,
        (SELECT ceil(greatest(extract(epoch FROM
-                   least(max(m.until), now() + interval '20 years') - now()),
+                   least(max(m.until), now() + interval '100 years') - now()),
                    0))::bigint
           FROM oa.revocations m
          WHERE m.id = r.id) AS seconds,
