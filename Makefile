@@ -106,7 +106,7 @@ checked  = clang -g -O1 -Wall -Wextra -Werror -Wno-unused-parameter \
            -fsanitize=fuzzer-no-link,address,undefined \
            -DNGX_DEBUG_PALLOC=1 $(call includes,$(src))
 lib      = build/unit/liboa.a
-libs     = $(lib) -ljansson -lcrypto
+libs     = $(lib) -lcurl -ljansson -lcrypto
 
 unit: $(tree_sanitize)/configure        ## unit tests into build/unit
 	@CC=gcc build-aux/nginx sanitize $(<D) configure

@@ -147,13 +147,18 @@ typedef struct {
 
     ngx_oa_auth_source_t        *source;       /* NULL: no token */
     ngx_str_t                    token;
+    u_char                      *hashed;       /* token.data of hash */
     ngx_str_t                    payload;      /* decoded, once asked for */
     ngx_oa_session_t            *exchange;     /* by oa_session */
 
     /* what follows is not zeroed with the rest, which is a hot path */
 
+    uint64_t                     hash;
     ngx_oa_flight_t              flight;       /* while WAITING */
-    oa_token_facts_t             facts;        /* of a good token */
+
+    ngx_str_t                    sub;          /* of a good token */
+    ngx_str_t                    role;
+    time_t                       exp;
 } ngx_oa_auth_ctx_t;
 
 
@@ -201,13 +206,17 @@ ngx_uint_t ngx_oa_auth_is_own_page(ngx_http_request_t *r,
 /*
  * Finds the token of a request and judges it; or the one in ctx->token, which
  * came from ctx->source: ngx_oa_auth_judge.c.  NGX_OK: ctx->error, and for a
- * good token issuer and facts, are filled.  NGX_AGAIN: ctx->flight is on
- * board; not where wait is 0.
+ * good token issuer, sub, role and exp, are filled.  NGX_AGAIN: ctx->flight is
+ * on board; not where wait is 0.  NGX_ERROR: memory is short.
  */
 ngx_int_t ngx_oa_auth_judge(ngx_http_request_t *r,
     ngx_oa_auth_loc_conf_t *alcf, ngx_oa_auth_ctx_t *ctx, ngx_uint_t wait);
 ngx_int_t ngx_oa_auth_judge_token(ngx_http_request_t *r,
     ngx_oa_auth_loc_conf_t *alcf, ngx_oa_auth_ctx_t *ctx, ngx_uint_t wait);
+
+/* Phase handlers that ask the memory for what judging will read. */
+ngx_int_t ngx_oa_auth_prefetch_bucket(ngx_http_request_t *r);
+ngx_int_t ngx_oa_auth_prefetch_record(ngx_http_request_t *r);
 
 /* The payload of a good token, decoded; NGX_ERROR when memory is short. */
 ngx_int_t ngx_oa_auth_payload(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx);

@@ -155,8 +155,7 @@ ngx_oa_auth_identify(ngx_http_request_t *r, ngx_oa_identity_t *identity)
     } else {
         identity->who = NGX_OA_KNOWN;
         identity->issuer = ctx->issuer->name;
-        identity->sub.len = ctx->facts.sub_len;
-        identity->sub.data = ctx->facts.text;
+        identity->sub = ctx->sub;
     }
 
     return NGX_OK;
@@ -186,9 +185,11 @@ ngx_oa_auth_handler(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    /* an error page of a request that was refused */
+    /* an error page may be a file, but nothing that has a handler */
 
-    if (ctx->state == NGX_OA_AUTH_REFUSED && r->internal) {
+    if (ctx->state == NGX_OA_AUTH_REFUSED && r->internal
+        && r->content_handler == NULL)
+    {
         return NGX_DECLINED;
     }
 
@@ -247,6 +248,10 @@ ngx_oa_auth_decide(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
 
     if (rc == NGX_AGAIN) {
         return ngx_oa_auth_wait(r, ctx);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
     }
 
     ctx->state = NGX_OA_AUTH_JUDGED;

@@ -6,27 +6,29 @@
 
 #include "ngx_oa_auth.h"
 #include "oa_base64url.h"
+#include "oa_field.h"
 
 
 static ngx_uint_t ngx_oa_auth_judge_cached(ngx_oa_auth_loc_conf_t *alcf,
-    ngx_oa_auth_ctx_t *ctx, uint64_t hash);
+    ngx_oa_auth_ctx_t *ctx);
 static ngx_int_t ngx_oa_auth_judge_anew(ngx_http_request_t *r,
-    ngx_oa_auth_loc_conf_t *alcf, ngx_oa_auth_ctx_t *ctx, ngx_uint_t wait,
-    uint64_t hash);
+    ngx_oa_auth_loc_conf_t *alcf, ngx_oa_auth_ctx_t *ctx, ngx_uint_t wait);
 static ngx_oa_issuer_t *ngx_oa_auth_pick_issuer(ngx_oa_auth_loc_conf_t *alcf,
     const oa_jws_t *jws);
 static oa_auth_error_e ngx_oa_auth_judge_claims(ngx_oa_issuer_t *issuer,
-    const oa_jws_t *jws, const oa_jwk_t *key, ngx_oa_auth_ctx_t *ctx);
+    const oa_jws_t *jws, const oa_jwk_t *key);
 static oa_auth_error_e ngx_oa_auth_facts(ngx_oa_issuer_t *issuer,
     const oa_claims_t *claims, const oa_policy_facts_t *good,
-    const oa_jwk_t *key, oa_token_facts_t *facts);
-static oa_auth_error_e ngx_oa_auth_judge_time(ngx_oa_issuer_t *issuer,
-    const oa_token_facts_t *facts);
+    const oa_jwk_t *key);
+static oa_auth_error_e ngx_oa_auth_judge_now(ngx_oa_issuer_t *issuer);
+static ngx_int_t ngx_oa_auth_take_facts(ngx_http_request_t *r,
+    ngx_oa_auth_ctx_t *ctx);
 
 
 /* One token at a time: what lies here is read before the next one comes. */
 static u_char            ngx_oa_auth_json[OA_JWS_MAX];
 static oa_jws_headers_t  ngx_oa_auth_headers;
+static oa_token_facts_t  ngx_oa_auth_known;
 
 
 static ngx_str_t  ngx_oa_auth_errors[OA_AUTH_ERRORS] = {
@@ -76,7 +78,6 @@ ngx_int_t
 ngx_oa_auth_judge_token(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
     ngx_oa_auth_ctx_t *ctx, ngx_uint_t wait)
 {
-    uint64_t   hash;
     ngx_int_t  rc;
 
     ctx->conf = alcf;
@@ -84,11 +85,13 @@ ngx_oa_auth_judge_token(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
     ctx->hit = 0;
     ngx_str_null(&ctx->payload);
 
-    hash = oa_token_cache_hash(ngx_oa_auth_cache, &ctx->token);
+    if (ctx->hashed != ctx->token.data) {
+        ctx->hash = oa_token_cache_hash(ngx_oa_auth_cache, &ctx->token);
+    }
 
-    if (!ngx_oa_auth_judge_cached(alcf, ctx, hash)) {
+    if (!ngx_oa_auth_judge_cached(alcf, ctx)) {
 
-        rc = ngx_oa_auth_judge_anew(r, alcf, ctx, wait, hash);
+        rc = ngx_oa_auth_judge_anew(r, alcf, ctx, wait);
 
         if (rc != NGX_OK) {
             return rc;
@@ -96,7 +99,7 @@ ngx_oa_auth_judge_token(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
     }
 
     if (ctx->error == OA_AUTH_OK) {
-        return NGX_OK;
+        return ngx_oa_auth_take_facts(r, ctx);
     }
 
     ctx->issuer = NULL;
@@ -113,22 +116,96 @@ ngx_oa_auth_judge_token(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
 }
 
 
+/* What the request goes on to know. */
+
+static ngx_int_t
+ngx_oa_auth_take_facts(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
+{
+    u_char            *p;
+    oa_token_facts_t  *facts;
+
+    facts = &ngx_oa_auth_known;
+
+    p = ngx_pnalloc(r->pool, facts->sub_len + facts->role_len);
+    if (p == NULL) {
+        ctx->error = OA_AUTH_KEYS_UNAVAILABLE;
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, facts->text, facts->sub_len + facts->role_len);
+
+    ctx->sub.data = p;
+    ctx->sub.len = facts->sub_len;
+    ctx->role.data = p + facts->sub_len;
+    ctx->role.len = facts->role_len;
+    ctx->exp = facts->exp;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A large cache is in no processor's: its memory is asked for early, in two
+ * steps, where a token is easily found.
+ */
+
+ngx_int_t
+ngx_oa_auth_prefetch_bucket(ngx_http_request_t *r)
+{
+    ngx_str_t           token;
+    ngx_oa_auth_ctx_t  *ctx;
+
+    if (r->headers_in.authorization == NULL
+        || oa_field_bearer(&r->headers_in.authorization->value, &token)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_oa_auth_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->hashed = token.data;
+    ctx->hash = oa_token_cache_hash(ngx_oa_auth_cache, &token);
+
+    oa_token_cache_prefetch(ngx_oa_auth_cache, ctx->hash);
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_oa_auth_prefetch_record(ngx_http_request_t *r)
+{
+    ngx_oa_auth_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_oa_auth_module);
+
+    if (ctx && ctx->hashed) {
+        oa_token_cache_prefetch_record(ngx_oa_auth_cache, ctx->hash);
+    }
+
+    return NGX_DECLINED;
+}
+
+
 /*
  * A cached decision holds while its issuer's block and its key are those that
  * it was made with.  What time brings is judged again.
  */
 
 static ngx_uint_t
-ngx_oa_auth_judge_cached(ngx_oa_auth_loc_conf_t *alcf, ngx_oa_auth_ctx_t *ctx,
-    uint64_t hash)
+ngx_oa_auth_judge_cached(ngx_oa_auth_loc_conf_t *alcf, ngx_oa_auth_ctx_t *ctx)
 {
     ngx_uint_t         i;
     oa_token_facts_t  *facts;
     ngx_oa_issuer_t  **issuer;
 
-    facts = &ctx->facts;
+    facts = &ngx_oa_auth_known;
 
-    if (oa_token_cache_get(ngx_oa_auth_cache, hash, &ctx->token, facts)
+    if (oa_token_cache_get(ngx_oa_auth_cache, ctx->hash, &ctx->token, facts)
         != NGX_OK)
     {
         return 0;
@@ -153,7 +230,7 @@ ngx_oa_auth_judge_cached(ngx_oa_auth_loc_conf_t *alcf, ngx_oa_auth_ctx_t *ctx,
 
     ctx->hit = 1;
     ctx->issuer = issuer[i];
-    ctx->error = ngx_oa_auth_judge_time(issuer[i], facts);
+    ctx->error = ngx_oa_auth_judge_now(issuer[i]);
 
     return 1;
 }
@@ -161,7 +238,7 @@ ngx_oa_auth_judge_cached(ngx_oa_auth_loc_conf_t *alcf, ngx_oa_auth_ctx_t *ctx,
 
 static ngx_int_t
 ngx_oa_auth_judge_anew(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
-    ngx_oa_auth_ctx_t *ctx, ngx_uint_t wait, uint64_t hash)
+    ngx_oa_auth_ctx_t *ctx, ngx_uint_t wait)
 {
     oa_jws_t                  jws;
     oa_jwk_t                 *key;
@@ -223,7 +300,7 @@ ngx_oa_auth_judge_anew(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
         return NGX_OK;
     }
 
-    ctx->error = ngx_oa_auth_judge_claims(issuer, &jws, key, ctx);
+    ctx->error = ngx_oa_auth_judge_claims(issuer, &jws, key);
 
     if (ctx->error != OA_AUTH_OK) {
         return NGX_OK;
@@ -236,11 +313,11 @@ ngx_oa_auth_judge_anew(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
     amcf = ngx_http_get_module_main_conf(r, ngx_oa_auth_module);
 
     ngx_oa_zone_lock(amcf->zone);
-    (void) oa_token_cache_put(ngx_oa_auth_cache, hash, &ctx->token,
-                              &ctx->facts);
+    (void) oa_token_cache_put(ngx_oa_auth_cache, ctx->hash, &ctx->token,
+                              &ngx_oa_auth_known);
     ngx_oa_zone_unlock(amcf->zone);
 
-    ctx->error = ngx_oa_auth_judge_time(issuer, &ctx->facts);
+    ctx->error = ngx_oa_auth_judge_now(issuer);
 
     return NGX_OK;
 }
@@ -293,7 +370,7 @@ ngx_oa_auth_pick_issuer(ngx_oa_auth_loc_conf_t *alcf, const oa_jws_t *jws)
 
 static oa_auth_error_e
 ngx_oa_auth_judge_claims(ngx_oa_issuer_t *issuer, const oa_jws_t *jws,
-    const oa_jwk_t *key, ngx_oa_auth_ctx_t *ctx)
+    const oa_jwk_t *key)
 {
     size_t             len;
     oa_claims_t        claims;
@@ -321,21 +398,21 @@ ngx_oa_auth_judge_claims(ngx_oa_issuer_t *issuer, const oa_jws_t *jws,
         return error;
     }
 
-    return ngx_oa_auth_facts(issuer, &claims, &good, key, &ctx->facts);
+    return ngx_oa_auth_facts(issuer, &claims, &good, key);
 }
 
 
 static oa_auth_error_e
 ngx_oa_auth_facts(ngx_oa_issuer_t *issuer, const oa_claims_t *claims,
-    const oa_policy_facts_t *good, const oa_jwk_t *key,
-    oa_token_facts_t *facts)
+    const oa_policy_facts_t *good, const oa_jwk_t *key)
 {
-    u_char     *p;
-    ngx_str_t   sub, role;
+    u_char            *p;
+    ngx_str_t          sub, role;
+    oa_token_facts_t  *facts;
 
-    /* so much always fits: the policy has bounded the subject */
+    facts = &ngx_oa_auth_known;
 
-    if (claims->role.raw.len > sizeof(facts->text) - OA_POLICY_SUB_MAX) {
+    if (claims->sub.raw.len + claims->role.raw.len > sizeof(facts->text)) {
         return OA_AUTH_CLAIM;
     }
 
@@ -368,9 +445,15 @@ ngx_oa_auth_facts(ngx_oa_issuer_t *issuer, const oa_claims_t *claims,
 }
 
 
+/* What time has brought: the token's end, or that of its session. */
+
 static oa_auth_error_e
-ngx_oa_auth_judge_time(ngx_oa_issuer_t *issuer, const oa_token_facts_t *facts)
+ngx_oa_auth_judge_now(ngx_oa_issuer_t *issuer)
 {
+    oa_token_facts_t  *facts;
+
+    facts = &ngx_oa_auth_known;
+
     if (facts->exp + issuer->policy.leeway <= ngx_time()) {
         return OA_AUTH_EXPIRED;
     }

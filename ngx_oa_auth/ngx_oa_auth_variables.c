@@ -101,7 +101,6 @@ ngx_oa_auth_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
     ngx_str_t           value;
-    oa_token_facts_t   *facts;
     ngx_oa_auth_ctx_t  *ctx;
 
     ctx = ngx_oa_auth_peek(r);
@@ -123,18 +122,14 @@ ngx_oa_auth_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         }
 
     } else if (ctx->error == OA_AUTH_OK) {
-        facts = &ctx->facts;
-
         switch (data) {
 
         case NGX_OA_VAR_SUB:
-            value.len = facts->sub_len;
-            value.data = facts->text;
+            value = ctx->sub;
             break;
 
         case NGX_OA_VAR_ROLE:
-            value.len = facts->role_len;
-            value.data = facts->text + facts->sub_len;
+            value = ctx->role;
             break;
 
         default: /* NGX_OA_VAR_ISSUER */

@@ -14,9 +14,9 @@
 
 
 #include "ngx_oa_auth.h"
+#include "oa_text.h"
 
 
-#define NGX_OA_KEYS_PAGES   (OA_JWKS_MAX / NGX_OA_PAGE_SIZE)
 #define NGX_OA_KEYS_DIGEST  16
 
 #define NGX_OA_KEYS_FETCH   5000       /* ms, of a fetch */
@@ -33,8 +33,9 @@ typedef enum {
 
 
 /*
- * What is told of a set without its bytes, whose order servers like to
- * change: sums over the prints of its keys, and over what was passed over.
+ * The tag of a text.  It tells a set without its bytes, whose order servers
+ * like to change: sums over the prints of its keys, and over what was passed
+ * over.
  */
 typedef struct {
     uint64_t                     keys[2];
@@ -44,26 +45,14 @@ typedef struct {
 } ngx_oa_keys_mark_t;
 
 
-typedef struct {
-    size_t                       len;
-    ngx_oa_keys_mark_t           mark;
-    u_char                      *pages[NGX_OA_KEYS_PAGES];
-} ngx_oa_keys_bank_t;
-
-
 /*
  * One issuer's place in the zone.  It belongs to a digest of where its keys
  * come from, so that old and new workers of a reload that changes the source
  * do not share it.
- *
- * A source has two banks.  The text in force is in the one that the lowest bit
- * of its seq names; a change is written to the other, and one store of seq
- * puts it in force.  A reader copies and then looks whether seq is the same.
- * A writer that dies has changed nothing: nothing has to be repaired.
  */
 typedef struct {
     /* what each request looks at */
-    uint64_t                     seq[NGX_OA_KEYS_SOURCES];
+    uint64_t                     seq[NGX_OA_KEYS_SOURCES];  /* of the texts */
     ngx_msec_t                   good;         /* last good answer; or 0 */
     ngx_uint_t                   ended;        /* the last fetch that did */
 
@@ -75,7 +64,7 @@ typedef struct {
     uint64_t                     owner;        /* who took it; 0: free */
     u_char                       digest[NGX_OA_KEYS_DIGEST];
 
-    ngx_oa_keys_bank_t           banks[NGX_OA_KEYS_SOURCES][2];
+    oa_text_bank_t               banks[NGX_OA_KEYS_SOURCES][2];
 } ngx_oa_keys_slot_t;
 
 
@@ -158,7 +147,7 @@ ngx_int_t ngx_oa_keys_copy(ngx_oa_keys_t *keys, ngx_oa_keys_source_e source,
  * NGX_ERROR: the zone has no page left.
  */
 ngx_int_t ngx_oa_keys_publish(ngx_oa_keys_t *keys,
-    ngx_oa_keys_source_e source, const ngx_str_t *text,
+    ngx_oa_keys_source_e source, const ngx_str_t *set,
     const ngx_oa_keys_mark_t *mark);
 
 /*

@@ -16,6 +16,8 @@ static void ngx_oa_keys_file_work(ngx_oa_thread_t *thread);
 static ngx_int_t ngx_oa_keys_file_load(ngx_oa_keys_t *keys);
 static void ngx_oa_keys_file_failed(ngx_oa_keys_t *keys, ngx_err_t err,
     const char *why);
+static void ngx_oa_keys_file_tell(ngx_oa_keys_t *keys, ngx_err_t err,
+    const char *why);
 static ngx_int_t ngx_oa_keys_file_read(const ngx_str_t *path, u_char *buf,
     ngx_str_t *text, ngx_err_t *err, const char **why);
 
@@ -99,13 +101,13 @@ ngx_oa_keys_file_work(ngx_oa_thread_t *thread)
     }
 
     if (ngx_memcmp(&id, &file->seen, sizeof(ngx_oa_file_id_t)) != 0) {
-        file->failed = 0;
         file->seen = id;
         return;
     }
 
     if (ngx_oa_keys_file_load(keys) == NGX_OK) {
         file->done = id;
+        file->failed = 0;
     }
 }
 
@@ -136,7 +138,7 @@ ngx_oa_keys_file_load(ngx_oa_keys_t *keys)
     }
 
     if (ngx_oa_keys_judge(&text, &mark, &why) != NGX_OK) {
-        ngx_oa_keys_file_failed(keys, 0, why);
+        ngx_oa_keys_file_tell(keys, 0, why);
         goto done;
     }
 
@@ -166,15 +168,21 @@ done:
 }
 
 
+/* What is tried again on each turn is said once. */
+
 static void
 ngx_oa_keys_file_failed(ngx_oa_keys_t *keys, ngx_err_t err, const char *why)
 {
-    if (keys->file.failed) {
-        return;
+    if (!keys->file.failed) {
+        keys->file.failed = 1;
+        ngx_oa_keys_file_tell(keys, err, why);
     }
+}
 
-    keys->file.failed = 1;
 
+static void
+ngx_oa_keys_file_tell(ngx_oa_keys_t *keys, ngx_err_t err, const char *why)
+{
     ngx_oa_count(NGX_OA_COUNT_KEYS_FAILURES);
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,

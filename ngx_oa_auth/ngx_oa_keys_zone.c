@@ -40,8 +40,10 @@ static ngx_uint_t ngx_oa_keys_is_wanted(ngx_array_t *all,
 static void ngx_oa_keys_take(ngx_oa_keys_part_t *part,
     ngx_oa_keys_slot_t *slot, ngx_oa_keys_t *keys);
 static void ngx_oa_keys_first(ngx_oa_keys_t *keys, ngx_log_t *log);
-static ngx_int_t ngx_oa_keys_pages(ngx_oa_keys_t *keys,
-    ngx_oa_keys_bank_t *bank, ngx_uint_t n);
+static void ngx_oa_keys_text(ngx_oa_keys_slot_t *slot, ngx_uint_t source,
+    oa_text_t *text);
+static ngx_int_t ngx_oa_keys_pages(ngx_oa_keys_t *keys, oa_text_bank_t *bank,
+    ngx_uint_t n);
 static void ngx_oa_keys_mark_skipped(void *data, const ngx_str_t *kid,
     const char *why);
 static void ngx_oa_keys_tell_skipped(void *data, const ngx_str_t *kid,
@@ -211,21 +213,17 @@ static void
 ngx_oa_keys_take(ngx_oa_keys_part_t *part, ngx_oa_keys_slot_t *slot,
     ngx_oa_keys_t *keys)
 {
-    uint64_t             seq;
+    oa_text_t            text;
     ngx_uint_t           source;
-    ngx_oa_keys_bank_t  *bank;
+    ngx_oa_keys_mark_t   mark;
+
+    ngx_memzero(&mark, sizeof(ngx_oa_keys_mark_t));
 
     ngx_oa_keys_store(&slot->owner, ++part->owners);
-    ngx_memory_barrier();
 
     for (source = 0; source < NGX_OA_KEYS_SOURCES; source++) {
-        seq = slot->seq[source] + 1;
-        bank = &slot->banks[source][seq & 1];
-
-        bank->len = 0;
-        ngx_memzero(&bank->mark, sizeof(ngx_oa_keys_mark_t));
-
-        ngx_oa_keys_store(&slot->seq[source], seq);
+        ngx_oa_keys_text(slot, source, &text);
+        oa_text_put(&text, NULL, 0, (u_char *) &mark);
     }
 
     slot->good = 0;
@@ -255,98 +253,62 @@ ngx_oa_keys_first(ngx_oa_keys_t *keys, ngx_log_t *log)
 }
 
 
+static void
+ngx_oa_keys_text(ngx_oa_keys_slot_t *slot, ngx_uint_t source, oa_text_t *text)
+{
+    text->seq = &slot->seq[source];
+    text->banks = slot->banks[source];
+}
+
+
 ngx_int_t
 ngx_oa_keys_copy(ngx_oa_keys_t *keys, ngx_oa_keys_source_e source,
     u_char *buf, size_t *len)
 {
-    size_t               i, n, size;
-    uint64_t             seq;
-    ngx_uint_t           tries;
-    ngx_oa_keys_slot_t  *slot;
-    ngx_oa_keys_bank_t  *bank;
+    ngx_int_t  rc;
+    oa_text_t  text;
 
-    slot = keys->slot;
+    ngx_oa_keys_text(keys->slot, source, &text);
 
-    for (tries = 0; tries < 10; tries++) {
-        seq = ngx_oa_keys_load(&slot->seq[source]);
-        bank = &slot->banks[source][seq & 1];
+    rc = oa_text_get(&text, buf, len);
 
-        size = ngx_min(bank->len, (size_t) OA_JWKS_MAX);
-
-        for (i = 0; i * NGX_OA_PAGE_SIZE < size && bank->pages[i]; i++) {
-            n = ngx_min(size - i * NGX_OA_PAGE_SIZE, NGX_OA_PAGE_SIZE);
-            ngx_memcpy(buf + i * NGX_OA_PAGE_SIZE, bank->pages[i], n);
-        }
-
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-
-        if (seq != ngx_oa_keys_load(&slot->seq[source])) {
-            continue;
-        }
-
-        if (ngx_oa_keys_load(&slot->owner) != keys->owner) {
-            return NGX_DECLINED;
-        }
-
-        *len = size;
-
-        return NGX_OK;
+    if (rc == NGX_OK && ngx_oa_keys_load(&keys->slot->owner) != keys->owner) {
+        return NGX_DECLINED;
     }
 
-    return NGX_AGAIN;
+    return rc;
 }
 
 
 ngx_int_t
 ngx_oa_keys_publish(ngx_oa_keys_t *keys, ngx_oa_keys_source_e source,
-    const ngx_str_t *text, const ngx_oa_keys_mark_t *mark)
+    const ngx_str_t *set, const ngx_oa_keys_mark_t *mark)
 {
-    size_t               i, n;
-    uint64_t             seq;
-    ngx_oa_keys_slot_t  *slot;
-    ngx_oa_keys_bank_t  *bank;
+    oa_text_t    text;
+    ngx_uint_t   n;
 
-    slot = keys->slot;
+    ngx_oa_keys_text(keys->slot, source, &text);
 
-    if (slot->owner != keys->owner) {
-        return NGX_DECLINED;
-    }
-
-    seq = slot->seq[source];
-    bank = &slot->banks[source][seq & 1];
-
-    if (bank->len
-        && ngx_memcmp(&bank->mark, mark, sizeof(ngx_oa_keys_mark_t)) == 0)
+    if (keys->slot->owner != keys->owner
+        || oa_text_is(&text, (u_char *) mark))
     {
         return NGX_DECLINED;
     }
 
-    seq++;
-    bank = &slot->banks[source][seq & 1];
+    n = (set->len + OA_TEXT_PAGE - 1) / OA_TEXT_PAGE;
 
-    n = (text->len + NGX_OA_PAGE_SIZE - 1) / NGX_OA_PAGE_SIZE;
-
-    if (ngx_oa_keys_pages(keys, bank, n) != NGX_OK) {
+    if (ngx_oa_keys_pages(keys, oa_text_next(&text), n) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < n; i++) {
-        ngx_memcpy(bank->pages[i], text->data + i * NGX_OA_PAGE_SIZE,
-                   ngx_min(text->len - i * NGX_OA_PAGE_SIZE,
-                           NGX_OA_PAGE_SIZE));
-    }
-
-    bank->len = text->len;
-    bank->mark = *mark;
-
-    ngx_oa_keys_store(&slot->seq[source], seq);
+    oa_text_put(&text, set->data, set->len, (u_char *) mark);
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_oa_keys_pages(ngx_oa_keys_t *keys, ngx_oa_keys_bank_t *bank, ngx_uint_t n)
+ngx_oa_keys_pages(ngx_oa_keys_t *keys, oa_text_bank_t *bank, ngx_uint_t n)
 {
     ngx_uint_t  i;
 

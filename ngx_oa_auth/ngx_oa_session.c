@@ -267,6 +267,7 @@ static ngx_int_t
 ngx_oa_session_judge(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx,
     ngx_uint_t wait)
 {
+    ngx_int_t                rc;
     ngx_oa_auth_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_oa_auth_module);
@@ -275,9 +276,14 @@ ngx_oa_session_judge(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx,
     ctx->flight.landed = ngx_oa_session_landed;
     ctx->flight.data = ctx;
 
-    if (ngx_oa_auth_judge_token(r, alcf, ctx, wait) == NGX_AGAIN) {
-        return ngx_oa_auth_wait(r, ctx) == NGX_AGAIN
-               ? NGX_AGAIN : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    rc = ngx_oa_auth_judge_token(r, alcf, ctx, wait);
+
+    if (rc == NGX_AGAIN) {
+        rc = ngx_oa_auth_wait(r, ctx);
+    }
+
+    if (rc != NGX_OK) {
+        return rc == NGX_AGAIN ? NGX_AGAIN : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ctx->state = NGX_OA_AUTH_JUDGED;
@@ -338,7 +344,7 @@ ngx_oa_session_begin(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
     }
 
     return ngx_oa_session_answer(r, &handover->token,
-                                 ctx->facts.exp - ngx_time(), next);
+                                 ctx->exp - ngx_time(), next);
 }
 
 

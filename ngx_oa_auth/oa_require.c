@@ -261,23 +261,27 @@ oa_require_compare(const oa_claim_t *claim, const ngx_str_t *value,
 static ngx_int_t
 oa_require_int64(const ngx_str_t *text, int64_t *n)
 {
-    u_char     *p, *last;
+    u_char     *p, *last, *digits;
     ngx_int_t   sign;
 
-    p = text->data;
-    last = p + text->len;
+    digits = text->data;
+    last = digits + text->len;
     sign = 1;
 
-    if (*p == '-') {
+    if (*digits == '-') {
         sign = -1;
-        p++;
+        digits++;
     }
 
-    for (*n = 0; p < last; p++) {
+    for (p = digits; p < last; p++) {
         if (*p < '0' || *p > '9') {
             return NGX_DECLINED;
         }
+    }
 
+    *n = 0;
+
+    for (p = digits; p < last; p++) {
         *n = *n * 10 + sign * (*p - '0');
     }
 

@@ -480,7 +480,9 @@ typedef struct ngx_oa_http_s  ngx_oa_http_t;
  *
  * The name in url is resolved by nginx's resolver.  TLS certificates are
  * verified against oa_trusted_certificate.  No redirect is followed, no proxy
- * used, no cookie kept.  An answer over max bytes, or cut short, is an error.
+ * used, no cookie or connection kept.  An answer over max bytes, cut short, or
+ * with a body but neither Content-Length nor chunks, is an error.  The error
+ * may be logged: no header or body is in it.
  */
 struct ngx_oa_http_s {
     const char                  *method;     /* "GET" ... */
@@ -507,16 +509,21 @@ struct ngx_oa_http_s {
 /*
  * Checks, in the configuration, a URL that exchanges will be made with: https,
  * or http to loopback or a host below ".internal"; no user, no fragment; and
- * a resolver where its host is a name (other than localhost).  On NGX_OK
+ * a resolver where its host is a name (other than localhost).  To be called
+ * while directives are read; without a call there is no exchange.  On NGX_OK
  * *checked is NUL-terminated in cf->pool; it may be the beginning of the URLs
- * that are asked for later.  Otherwise logged, NGX_ERROR.
+ * that are asked for later, which go on from its path.  Otherwise logged,
+ * NGX_ERROR.
  */
 ngx_int_t ngx_oa_http_url(ngx_conf_t *cf, const ngx_str_t *url,
     const char **checked);
 
 /*
  * Begins an exchange.  NGX_OK: handler will be called, never from inside this
- * function.  NGX_BUSY: too many are under way; NGX_ERROR: no memory.
+ * function.  NGX_BUSY: too many are under way; NGX_ERROR: no memory, or the
+ * worker has exited.  An exchange keeps an exiting worker, for the request
+ * that waits for it: where none does, it is to be cancelled (by the stop() of
+ * a duty).
  */
 ngx_int_t ngx_oa_http_send(ngx_oa_http_t *http);
 

@@ -24,9 +24,10 @@ ngx_oa_replay_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_oa_router_loc_conf_t *rlcf = conf;
 
-    ngx_int_t      rc;
-    ngx_str_t     *value, secret;
-    ngx_oa_fly_t  *fly;
+    ngx_int_t                   rc;
+    ngx_str_t                  *value, secret;
+    ngx_oa_fly_t               *fly;
+    ngx_oa_router_main_conf_t  *rmcf;
 
     if (rlcf->verify_key != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
@@ -58,6 +59,9 @@ ngx_oa_replay_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     rc = oa_replay_decode_key(&secret, rlcf->verify_key);
 
     OPENSSL_cleanse(secret.data, secret.len);
+
+    rmcf = ngx_http_conf_get_module_main_conf(cf, ngx_oa_router_module);
+    rmcf->verify = 1;
 
     if (rc != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -55,6 +55,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                  routes;       /* ngx_oa_routes_t * */
     ngx_array_t                  replays;      /* void **: loc_conf */
+    ngx_uint_t                   verify;       /* by some oa_replay_verify */
     ngx_oa_zone_part_t           part;
     oa_table_t                   table;
     ngx_oa_zone_t               *zone;

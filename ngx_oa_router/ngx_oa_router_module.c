@@ -306,29 +306,26 @@ ngx_oa_router_postconfiguration(ngx_conf_t *cf)
 
     /* in a phase the handler added last runs first */
 
-    if (ngx_oa_router_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
-                                  ngx_oa_router_handler)
-        != NGX_OK
-        || ngx_oa_router_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
-                                     ngx_oa_replay_verify_handler)
-           != NGX_OK)
+    if (rmcf->routes.nelts
+        && (ngx_oa_router_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                      ngx_oa_router_handler)
+            != NGX_OK
+            || ngx_oa_router_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
+                                         ngx_oa_router_prefetch_index)
+               != NGX_OK
+            || ngx_oa_router_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
+                                         ngx_oa_router_prefetch_record)
+               != NGX_OK))
     {
         return NGX_ERROR;
     }
 
-    if (rmcf->routes.nelts == 0) {
+    if (!rmcf->verify) {
         return NGX_OK;
     }
 
-    if (ngx_oa_router_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
-                                  ngx_oa_router_prefetch_index)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return ngx_oa_router_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
-                                     ngx_oa_router_prefetch_record);
+    return ngx_oa_router_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                     ngx_oa_replay_verify_handler);
 }
 
 

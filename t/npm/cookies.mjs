@@ -2,9 +2,10 @@
 //
 // Reads requests as lines of JSON and answers each with one:
 //
-//   {"write":SESSION,"url":URL,"encoding":"raw"|"base64url",
+//   {"write":[SESSION...],"url":URL,"encoding":"raw"|"base64url",
 //    "client":"server"|"browser"}
-//       SESSION is what Supabase's server answers to a login
+//       SESSIONs, each what Supabase's server answers to a login, are written
+//       one over the other; what is deleted stays behind empty
 //     {"cookies":[{"name","value"}...],"header":COOKIE}
 //   {"read":COOKIE,"url":URL}
 //     {"token":TOKEN or null}
@@ -17,12 +18,13 @@ import {
 } from '@supabase/ssr';
 
 // No socket is opened: what the package asks of its server is answered here.
-function client(request, cookies, answer) {
-  const fetch = async () => answer
-    ? new Response(JSON.stringify(answer), {
+function client(request, cookies, answers = []) {
+  const queue = [...answers];
+  const fetch = async () => queue.length
+    ? new Response(JSON.stringify(queue.shift()), {
         status: 200, headers: { 'content-type': 'application/json' },
       })
-    : new Response('{}', { status: 500 });
+    : new Response('{}', { status: 400 });
 
   const create = request.client === 'browser' ? createBrowserClient
                                               : createServerClient;
@@ -47,11 +49,13 @@ async function write(request) {
     },
   }, request.write);
 
-  const { error } = await supabase.auth.signInWithPassword({
-    email: 'user@oa.example', password: 'password',
-  });
-  if (error) {
-    throw error;
+  for (let i = 0; i < request.write.length; i++) {
+    const { error } = await supabase.auth.signInWithPassword({
+      email: 'user@oa.example', password: 'password',
+    });
+    if (error) {
+      throw error;
+    }
   }
 
   const cookies = [...jar].map(([name, value]) => ({ name, value }));

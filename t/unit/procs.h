@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -44,7 +45,11 @@ shared(size_t size)
 }
 
 
-/* A child that is stopped before it calls act, or -1: no tracing here. */
+/* Where a child is to be stepped through, from the one call to the other. */
+#define procs_mark()  raise(SIGSTOP)
+
+
+/* A child that calls act, at its first mark; -1: no tracing here. */
 
 static __attribute__((unused)) pid_t
 stepped(int (*act)(void *data), void *data)
@@ -57,13 +62,7 @@ stepped(int (*act)(void *data), void *data)
     pid = fork();
 
     if (pid == 0) {
-        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0
-            || raise(SIGSTOP) != 0)
-        {
-            _exit(99);
-        }
-
-        _exit(act(data));
+        _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 ? act(data) : 99);
     }
 
     if (pid == -1 || waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status)) {
@@ -74,19 +73,42 @@ stepped(int (*act)(void *data), void *data)
 }
 
 
-/* One instruction on: 1, or 0 when it has ended, with its status. */
+/* One instruction on: 0 at the second mark. */
 
 static __attribute__((unused)) int
-step(pid_t pid, int *status)
+step(pid_t pid)
 {
+    int  status;
+
     if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) != 0
-        || waitpid(pid, status, 0) != pid)
+        || waitpid(pid, &status, 0) != pid
+        || !WIFSTOPPED(status))
     {
         printf("Bail out! a process cannot be stepped through\n");
         exit(1);
     }
 
-    return WIFSTOPPED(*status);
+    return WSTOPSIG(status) == SIGTRAP;
+}
+
+
+/* Lets it go on, to its end: 0 if that is good. */
+
+static __attribute__((unused)) int
+finish(pid_t pid)
+{
+    int  status;
+
+    do {
+        if (ptrace(PTRACE_CONT, pid, NULL, NULL) != 0
+            || waitpid(pid, &status, 0) != pid)
+        {
+            return -1;
+        }
+
+    } while (WIFSTOPPED(status));
+
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 
@@ -99,7 +121,7 @@ static __attribute__((unused)) int
 each_state(void *shm, size_t size, int (*act)(void *data),
     void (*check)(void *copy))
 {
-    int     n, status;
+    int     n;
     char   *last, *copy;
     pid_t   pid;
 
@@ -108,11 +130,11 @@ each_state(void *shm, size_t size, int (*act)(void *data),
         return -1;
     }
 
-    last = aligned_alloc(4096, size);
-    copy = aligned_alloc(4096, size);
+    last = shared(size);
+    copy = shared(size);
     memcpy(last, shm, size);
 
-    for (n = 0; step(pid, &status); /* void */ ) {
+    for (n = 0; step(pid); /* void */ ) {
 
         if (memcmp(last, shm, size) == 0) {
             continue;
@@ -124,25 +146,24 @@ each_state(void *shm, size_t size, int (*act)(void *data),
         check(copy);
     }
 
-    free(last);
-    free(copy);
+    (void) munmap(last, size + 4096);
+    (void) munmap(copy, size + 4096);
 
-    return n;
+    return finish(pid) == 0 ? n : 0;
 }
 
 
 /*
- * Runs act again and again; disturb is called when it has done one more
- * instruction than the last time, and then it goes on.  So disturb comes
- * between any two instructions of act, or, with a stride, between many.
- * prepare is called before each.  How often act did not return 0.
+ * Runs act again and again; each time it is stopped so many instructions
+ * later, and goes on when disturb has been called.  So disturb comes at any
+ * moment of act.  How often act did not return 0; -1: no tracing here.
  */
 
 static __attribute__((unused)) int
 at_each_step(void *shm, int stride, void (*prepare)(void *shm),
     int (*act)(void *data), void (*disturb)(void *shm), int *runs)
 {
-    int    i, at, alive, status, bad;
+    int    i, at, alive, bad;
     pid_t  pid;
 
     bad = 0;
@@ -157,25 +178,39 @@ at_each_step(void *shm, int stride, void (*prepare)(void *shm),
         }
 
         for (i = 0; i < at && alive; i++) {
-            alive = step(pid, &status);
+            alive = step(pid);
         }
 
-        if (alive) {
-            disturb(shm);
-
-            if (ptrace(PTRACE_CONT, pid, NULL, NULL) != 0
-                || waitpid(pid, &status, 0) != pid)
-            {
-                printf("Bail out! a process cannot go on\n");
-                exit(1);
-            }
-        }
+        disturb(shm);
 
         (*runs)++;
-        bad += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+        bad += finish(pid) != 0;
     }
 
     return bad;
+}
+
+
+/*
+ * Runs act once, and calls disturb between any two instructions of it.  What
+ * act returned; -1: no tracing here.
+ */
+
+static __attribute__((unused)) int
+between_steps(void *shm, int (*act)(void *data), void (*disturb)(void *shm))
+{
+    pid_t  pid;
+
+    pid = stepped(act, shm);
+    if (pid == -1) {
+        return -1;
+    }
+
+    while (step(pid)) {
+        disturb(shm);
+    }
+
+    return finish(pid);
 }
 
 
@@ -189,12 +224,12 @@ static volatile sig_atomic_t  *procs_stop;
 
 
 static __attribute__((unused)) int
-torture(void *shm, int ms, int (*reader)(void *shm),
+torture(void *shm, int seconds, int (*reader)(void *shm),
     void (*writer)(void *shm), int *bad)
 {
-    int              i, status, kills, us;
+    int              i, status, kills;
     pid_t            readers[PROCS_READERS], pid;
-    struct timespec  pause;
+    struct timespec  pause, now, end;
 
     procs_stop = shared(4096);
     fflush(stdout);
@@ -211,7 +246,18 @@ torture(void *shm, int ms, int (*reader)(void *shm),
     srandom(4);
     pause.tv_sec = 0;
 
-    for (kills = 0, us = 0; us < ms * 1000; kills++) {
+    (void) clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += seconds;
+
+    for (kills = 0; /* void */ ; kills++) {
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+
+        if (now.tv_sec > end.tv_sec
+            || (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec))
+        {
+            break;
+        }
+
         pid = fork();
 
         if (pid == 0) {
@@ -220,7 +266,6 @@ torture(void *shm, int ms, int (*reader)(void *shm),
         }
 
         pause.tv_nsec = (1000 + random() % 8000) * 1000;
-        us += pause.tv_nsec / 1000;
 
         (void) nanosleep(&pause, NULL);
         (void) kill(pid, SIGKILL);
