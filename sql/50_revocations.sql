@@ -42,8 +42,8 @@ COMMENT ON TABLE oa.revocations IS
  * floor: as in oa.feed.
  *
  * token_life: no token is good for longer after it was issued.  7 days is the
- * most that Supabase can be told; a project that keeps to less may say so here,
- * and remembers fewer ended sessions.
+ * most that Supabase can be told; a project that keeps to less may say so
+ * here, and remembers fewer ended sessions.
  */
 
 CREATE TABLE IF NOT EXISTS oa.revocation_feed (
