@@ -62,7 +62,7 @@ build/src/nginx-%/configure:
 # Tests.  What does not depend on nginx runs beside the first flavour only.
 
 TESTS   = $(wildcard t/*.t)
-once    = t/unit.t t/fuzz.t t/jws_vectors.t t/sql.t
+once    = t/unit.t t/fuzz.t t/cookie_ssr.t t/jws_vectors.t t/sql.t
 tested  = $(or $(FLAVOUR),$(FLAVOURS))
 
 test:                           ## build and test every flavour
@@ -106,7 +106,7 @@ checked  = clang -g -O1 -Wall -Wextra -Werror -Wno-unused-parameter \
            -fsanitize=fuzzer-no-link,address,undefined \
            -DNGX_DEBUG_PALLOC=1 $(call includes,$(src))
 lib      = build/unit/liboa.a
-libs     = $(lib) -ljansson -lcrypto
+libs     = $(lib) -lcurl -ljansson -lcrypto
 
 unit: $(tree_sanitize)/configure        ## unit tests into build/unit
 	@CC=gcc build-aux/nginx sanitize $(<D) configure

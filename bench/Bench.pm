@@ -19,6 +19,15 @@ our $COMMON = <<'END';
     keepalive_timeout   1h;
 END
 
+# name: its files, then what they are linked with.
+my %PROGRAM = (
+    load   => [ 'load.c exchange.c' ],
+    routes => [ 'routes.c' ],
+    watch  => [ 'watch.c' ],
+    tokens => [ 'tokens.c', qw(-lcrypto -pthread) ],
+    verify => [ 'verify.c', '-lcrypto' ],
+);
+
 my $bin;
 
 sub compile {
@@ -28,25 +37,30 @@ sub compile {
     $bin = top() . '/build/bench';
     mkdir $_ for top() . '/build', $bin;
 
-    for my $name (qw(load routes watch)) {
-        my ($new) = sort { $a <=> $b } map { -M $_ } "$src/$name.c",
-                                                     "$src/hosts.h";
+    for my $name (sort keys %PROGRAM) {
+        my ($files, @libs) = @{ $PROGRAM{$name} };
+        my @files = map { "$src/$_" } split ' ', $files;
+        my ($new) = sort { $a <=> $b } map { -M $_ } @files,
+                                                     glob "$src/*.h";
         next if -e "$bin/$name" and -M "$bin/$name" <= $new;
-        system $cc, qw(-O2 -Wall -Wextra -Werror -o), "$bin/$name",
-               "$src/$name.c"
-            and die "bench: $name.c does not compile\n";
+        system $cc, qw(-O2 -Wall -Wextra -Werror -o), "$bin/$name", @files,
+               @libs
+            and die "bench: $name does not compile\n";
     }
 }
 
 sub program { "$bin/$_[0]" }
 
+# A folder that goes with the run, and that nginx can read.
+my $dir;
+sub folder { $dir //= temp_dir() }
+
 # A file with N routes, made once a run.
-my ($dir, %made);
+my %made;
 
 sub routes_file {
     my ($form, $n) = @_;
-    $dir //= temp_dir();
-    my $path = "$dir/$form.$n";
+    my $path = folder() . "/$form.$n";
     unless ($made{$path}++) {
         system "'$bin/routes' $form $n > '$path'" and die "routes: failed\n";
         chmod 0644, $path;
@@ -71,6 +85,51 @@ sub load {
     }
     close $fh or die "the load generator stopped: see above\n";
     return \%arms;
+}
+
+# The median over the turns of a function of what the arms did in each.
+sub over_turns {
+    my ($function, @arms) = @_;
+    my @values;
+
+    for my $turn (0 .. $#{ $arms[0]{turns} }) {
+        my @rps = map { $_->{turns}[$turn] } @arms;
+
+        # in a turn without an answer something else had the CPU
+        push @values, $function->(@rps) unless grep { !$_ } @rps;
+    }
+    return median(@values) // die "no turn has answers\n";
+}
+
+# Seconds of the worker's own time for a request: holds where something else
+# took its CPU.
+sub cpu_cost { $_[0]{server_cpu} / $_[0]{rps} }
+
+# A line for each arm: its title, runs, and ratios by cpu_cost().
+sub lines {
+    my @arms = @_;
+    for my $arm (@arms) {
+        $arm->{rps} = median(map { median(@{ $_->{turns} }) }
+                             @{ $arm->{runs} });
+    }
+
+    for my $arm (sort { $b->{rps} <=> $a->{rps} } @arms) {
+        my %m = map { my $key = $_;
+                      $key => median(map { $_->{$key} // 0 }
+                                     @{ $arm->{runs} }) }
+                qw(busy server_cpu p50_us p99_us);
+
+        printf '%-26s %7.0f/s', $arm->{title}, $arm->{rps};
+
+        # not of a program that answers nobody
+        printf "  p50 %4.0f us  p99 %5.0f us  worker's CPU %3.0f %%  per CPU "
+               . 'second %s  generator busy %3.0f %%',
+            @m{qw(p50_us p99_us)}, 100 * $m{server_cpu},
+            $arm->{cost} ? sprintf('%.3f', median(@{ $arm->{cost} }))
+                         : '1    ', 100 * $m{busy}
+            if $m{p50_us};
+        print "\n";
+    }
 }
 
 # Resident bytes of a process's own, and of its shared mappings of a size.
@@ -129,6 +188,14 @@ sub interval {
 
 
 # The table
+
+# A row with the median of values and their interval.
+sub row {
+    my ($what, $against, $values, %more) = @_;
+    my ($low, $high) = interval(@$values);
+    return { what => $what, against => $against, value => median(@$values),
+             low => $low, high => $high, %more };
+}
 
 # A row: what, against, value, low, high, and for those with a goal reach and
 # sign (1: at least, -1: at most); format of the numbers.  Returns how many

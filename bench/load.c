@@ -2,13 +2,13 @@
 /*
  * A load generator that is faster than what it measures.
  *
- *     load [options] NAME,PORT,STATUS,HOSTS,PID[,replay] ...
+ *     load [options] ARM ...
  *
- * One thread, keep-alive connections, one request in flight on each, a
- * random host in each request.  Per request it makes one send(), one recv()
- * and its share of an epoll_wait(); it never blocks, so that nginx never
- * pays for waking it.  Every answer is parsed and compared with the one that
- * its host must get: a wrong answer ends the program.
+ * One thread, keep-alive connections, one request in flight on each, another
+ * host or token in each request.  Per request it makes one send(), one recv()
+ * and its share of an epoll_wait(); while it measures nginx it never sleeps,
+ * so that nginx never pays for waking it.  Every answer is parsed and compared
+ * with the one that its host must get: a wrong answer ends the program.
  *
  * Several arms take turns of a tenth of a second, in an order that is drawn
  * anew each turn: what disturbs the machine mostly lasts longer than that,
@@ -19,70 +19,24 @@
 #define _GNU_SOURCE
 
 #include "hosts.h"
+#include "load.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 
-#define BUFFER         8192
 #define EVENTS         512
 #define ARMS           8
 #define NSEC           1000000000ull
 #define MSEC           1000000ull
 #define PATIENCE       (10 * NSEC)
-
-/* a histogram of 64 steps in each doubling: within 1.6 % */
-
-#define STEP_BITS      6
-#define STEPS          (1 << STEP_BITS)
-#define BUCKETS        (STEPS * 48)
-
-#define REQUEST_HEAD   "GET / HTTP/1.1\r\nHost: "
-#define REQUEST_LABEL  "u00000000"
-#define REQUEST_TAIL   "." HOST_DOMAIN "\r\n\r\n"
-#define REQUEST_LEN    (sizeof(REQUEST_HEAD REQUEST_LABEL REQUEST_TAIL) - 1)
-
-
-typedef struct {
-    int            fd;
-    uint32_t       host;
-    uint64_t       sent;            /* when */
-    size_t         have;            /* of an answer that came in parts */
-    char          *part;
-} conn_t;
-
-
-typedef struct {
-    char           name[32];
-    unsigned       port;
-    unsigned       status;
-    unsigned       hosts;
-    unsigned       replay;          /* is one expected? */
-    unsigned       pid;             /* of the worker, or 0 */
-
-    int            ep;
-    conn_t        *conns;
-    clockid_t      server;
-
-    uint64_t       requests;
-    uint64_t       time;
-    uint64_t       idle;            /* spent in polls that found nothing */
-    uint64_t       cpu;
-    uint64_t       server_cpu;
-    uint64_t       histogram[BUCKETS];
-    double        *turns;           /* requests a second in each */
-} arm_t;
 
 
 /* what the counters were when counting began */
@@ -109,29 +63,12 @@ static options_t  opt;
 static arm_t      arms[ARMS];
 
 static uint64_t   rnd;
-static uint64_t   next_once;
-static char       request[] = REQUEST_HEAD REQUEST_LABEL REQUEST_TAIL;
 
 
-static void
+void
 die(const char *what)
 {
     fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-
-static void
-wrong(const arm_t *arm, const conn_t *c, const char *what, const char *buf,
-    size_t len)
-{
-    char  label[HOST_LABEL_LEN];
-
-    host_label(label, c->host);
-
-    fprintf(stderr, "load: %s: %s, host %.*s." HOST_DOMAIN ", answer:\n%.*s\n",
-            arm->name, what, HOST_LABEL_LEN, label,
-            (int) (len > 1024 ? 1024 : len), buf);
     exit(1);
 }
 
@@ -209,224 +146,39 @@ percentile(const arm_t *arm, double share)
 static int
 asked_all(const arm_t *arm)
 {
-    return opt.once && next_once == arm->hosts;
+    return opt.once && arm->next == arm->n;
 }
 
 
+/* Who is asked for next: a host, or a token. */
+
 static void
-send_request(const arm_t *arm, conn_t *c, uint64_t t)
+send_next(arm_t *arm, conn_t *c, uint64_t t)
 {
-    ssize_t  n;
+    uint32_t  number;
+
+    if (opt.once || arm->sequence) {
+
+        if (arm->next == arm->n) {
+            fprintf(stderr, "load: %s: no token is left\n", arm->name);
+            exit(1);
+        }
+
+        number = arm->next++;
+
+    } else {
+        number = draw(arm->n);
+    }
 
     c->sent = t;
-    c->host = opt.once ? (uint32_t) next_once++ : draw(arm->hosts);
 
-    host_label(request + sizeof(REQUEST_HEAD) - 1, c->host);
-
-    n = send(c->fd, request, REQUEST_LEN, MSG_DONTWAIT|MSG_NOSIGNAL);
-
-    if (n == -1) {
-        die("send");
-    }
-
-    if (n != (ssize_t) REQUEST_LEN) {
-        errno = EIO;
-        die("short send");
-    }
-}
-
-
-/*
- * 1: the answer is there, whole; 0: more is to come.  What is no answer that
- * the host must get ends the program.
- */
-
-static int
-parse(const arm_t *arm, const conn_t *c, const char *buf, size_t len)
-{
-    char         expected[HOST_REPLAY_LEN];
-    size_t       n, body;
-    unsigned     status, replay;
-    const char  *p, *eol;
-
-    if (len < sizeof("HTTP/1.1 200\r\n\r\n") - 1) {
-        return 0;
-    }
-
-    status = (unsigned) (buf[9] - '0') * 100 + (unsigned) (buf[10] - '0') * 10
-             + (unsigned) (buf[11] - '0');
-
-    if (memcmp(buf, "HTTP/1.1 ", 9) != 0 || status != arm->status) {
-        wrong(arm, c, "wrong status", buf, len);
-    }
-
-    body = 0;
-    replay = 0;
-
-    for (p = buf; /* void */ ; p = eol + 1) {
-
-        eol = memchr(p, '\n', (size_t) (buf + len - p));
-        if (eol == NULL) {
-            return 0;
-        }
-
-        n = (size_t) (eol - p);
-
-        if (n <= 1) {
-            break;
-        }
-
-        switch (*p) {
-
-        case 'C':
-        case 'c':
-
-            if (n > 15 && strncasecmp(p, "content-length:", 15) == 0) {
-                body = strtoul(p + 15, NULL, 10);
-
-            } else if (n >= 17
-                       && strncasecmp(p, "connection: close", 17) == 0)
-            {
-                wrong(arm, c, "connection is to be closed", buf, len);
-            }
-
-            break;
-
-        case 'T':
-        case 't':
-
-            if (n > 18 && strncasecmp(p, "transfer-encoding:", 18) == 0) {
-                wrong(arm, c, "chunked", buf, len);
-            }
-
-            break;
-
-        case 'F':
-        case 'f':
-
-            if (n < 12 || strncasecmp(p, "fly-replay: ", 12) != 0) {
-                break;
-            }
-
-            host_replay(expected, c->host);
-
-            if (replay++ || n != 12 + HOST_REPLAY_LEN + 1
-                || memcmp(p + 12, expected, HOST_REPLAY_LEN) != 0)
-            {
-                wrong(arm, c, "wrong replay", buf, len);
-            }
-
-            break;
-        }
-    }
-
-    if (replay != arm->replay) {
-        wrong(arm, c, replay ? "a replay" : "no replay", buf, len);
-    }
-
-    n = (size_t) (eol + 1 - buf) + body;
-
-    if (n < len) {
-        wrong(arm, c, "more than an answer", buf, len);
-    }
-
-    return n == len;
-}
-
-
-static int
-receive(const arm_t *arm, conn_t *c)
-{
-    char     buf[BUFFER];
-    ssize_t  n;
-
-    if (c->have) {
-        memcpy(buf, c->part, c->have);
-    }
-
-    n = recv(c->fd, buf + c->have, BUFFER - c->have, MSG_DONTWAIT);
-
-    if (n == -1) {
-        if (errno == EAGAIN) {
-            return 0;
-        }
-
-        die("recv");
-    }
-
-    if (n == 0) {
-        wrong(arm, c, "connection closed", buf, c->have);
-    }
-
-    c->have += (size_t) n;
-
-    if (parse(arm, c, buf, c->have)) {
-        c->have = 0;
-        return 1;
-    }
-
-    if (c->have == BUFFER) {
-        wrong(arm, c, "answer too long", buf, c->have);
-    }
-
-    memcpy(c->part, buf, c->have);
-
-    return 0;
-}
-
-
-static void
-open_connection(arm_t *arm, conn_t *c)
-{
-    int                 on;
-    struct sockaddr_in  sin;
-    struct epoll_event  ee;
-
-    c->part = malloc(BUFFER);
-    if (c->part == NULL) {
-        die("malloc");
-    }
-
-    memset(&sin, 0, sizeof(sin));
-    sin.sin_family = AF_INET;
-    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    sin.sin_port = htons((uint16_t) arm->port);
-
-    c->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (c->fd == -1) {
-        die("socket");
-    }
-
-    if (connect(c->fd, (struct sockaddr *) &sin, sizeof(sin)) == -1) {
-        die("connect");
-    }
-
-    on = 1;
-
-    if (setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1) {
-        die("setsockopt");
-    }
-
-    /*
-     * Edge-triggered: an answer that is not whole brings another edge with
-     * its next part, and no event is looked at twice.
-     */
-
-    memset(&ee, 0, sizeof(ee));
-    ee.events = EPOLLIN|EPOLLET;
-    ee.data.ptr = c;
-
-    if (epoll_ctl(arm->ep, EPOLL_CTL_ADD, c->fd, &ee) == -1) {
-        die("epoll_ctl");
-    }
+    exchange_send(arm, c, number);
 }
 
 
 static void
 open_arm(arm_t *arm)
 {
-    unsigned  i;
-
     arm->server = CLOCK_MONOTONIC;
 
     if (arm->pid) {
@@ -437,18 +189,12 @@ open_arm(arm_t *arm)
     }
 
     arm->turns = calloc(opt.turns, sizeof(double));
-    arm->conns = calloc(opt.connections, sizeof(conn_t));
-    if (arm->turns == NULL || arm->conns == NULL) {
+    if (arm->turns == NULL) {
         die("calloc");
     }
 
-    arm->ep = epoll_create1(EPOLL_CLOEXEC);
-    if (arm->ep == -1) {
-        die("epoll_create1");
-    }
-
-    for (i = 0; i < opt.connections; i++) {
-        open_connection(arm, &arm->conns[i]);
+    if (arm->port) {
+        exchange_open(arm, opt.connections);
     }
 }
 
@@ -501,7 +247,7 @@ run(arm_t *arm, unsigned turn)
     live = 0;
 
     for (k = 0; k < opt.connections && !asked_all(arm); k++) {
-        send_request(arm, &arm->conns[k], last);
+        send_next(arm, &arm->conns[k], last);
         live++;
     }
 
@@ -540,7 +286,7 @@ run(arm_t *arm, unsigned turn)
         for (i = 0; i < n; i++) {
             c = events[i].data.ptr;
 
-            if (!receive(arm, c)) {
+            if (!exchange_receive(arm, c)) {
                 continue;
             }
 
@@ -555,7 +301,7 @@ run(arm_t *arm, unsigned turn)
                 continue;
             }
 
-            send_request(arm, c, t);
+            send_next(arm, c, t);
         }
 
         last = t;
@@ -567,6 +313,82 @@ run(arm_t *arm, unsigned turn)
 }
 
 
+/*
+ * A program that works for a turn when it is told to, while this one sleeps:
+ * it reads how long it has to work before and while it counts, in ns, and
+ * writes what it has counted, the ns it took, and how many of them were its
+ * own CPU time.
+ */
+
+static void
+start_program(arm_t *arm, const char *command)
+{
+    int  to[2], from[2];
+
+    if (pipe2(to, O_CLOEXEC) == -1 || pipe2(from, O_CLOEXEC) == -1) {
+        die("pipe");
+    }
+
+    switch (fork()) {
+
+    case -1:
+        die("fork");
+
+    case 0:
+        if (dup2(to[0], STDIN_FILENO) == -1
+            || dup2(from[1], STDOUT_FILENO) == -1)
+        {
+            die("dup2");
+        }
+
+        execl("/bin/sh", "sh", "-c", command, (char *) NULL);
+        die("sh");
+    }
+
+    if (close(to[0]) == -1 || close(from[1]) == -1) {
+        die("close");
+    }
+
+    arm->to = to[1];
+    arm->from = from[0];
+}
+
+
+static void
+run_program(arm_t *arm, unsigned turn)
+{
+    int                 n;
+    char                buf[64];
+    ssize_t             len;
+    unsigned long long  requests, time, cpu;
+
+    n = snprintf(buf, sizeof(buf), "%llu %llu\n",
+                 (unsigned long long) opt.warm, (unsigned long long) opt.turn);
+
+    if (write(arm->to, buf, (size_t) n) != n) {
+        die(arm->name);
+    }
+
+    len = read(arm->from, buf, sizeof(buf) - 1);
+    if (len == -1) {
+        die(arm->name);
+    }
+
+    buf[len] = '\0';
+
+    if (sscanf(buf, "%llu %llu %llu\n", &requests, &time, &cpu) != 3
+        || time == 0)
+    {
+        fprintf(stderr, "load: %s: the program stopped\n", arm->name);
+        exit(1);
+    }
+
+    arm->requests += requests;
+    arm->time += time;
+    arm->server_cpu += cpu;
+    arm->turns[turn] = (double) requests * NSEC / (double) time;
+}
+
 
 static void
 report(const arm_t *arm)
@@ -577,25 +399,30 @@ report(const arm_t *arm)
     sec = (double) arm->time / NSEC;
 
     printf("{\"arm\":\"%s\",\"requests\":%llu,\"seconds\":%.4f,\"rps\":%.0f,"
-           "\"p50_us\":%.1f,\"p99_us\":%.1f,\"busy\":%.3f,\"cpu\":%.3f,",
+           "\"turns\":[",
            arm->name, (unsigned long long) arm->requests, sec,
-           (double) arm->requests / sec,
-           percentile(arm, 0.50), percentile(arm, 0.99),
-           1.0 - (double) arm->idle / (double) arm->time,
-           (double) arm->cpu / (double) arm->time);
-
-    if (arm->pid) {
-        printf("\"server_cpu\":%.3f,",
-               (double) arm->server_cpu / (double) arm->time);
-    }
-
-    printf("\"turns\":[");
+           (double) arm->requests / sec);
 
     for (i = 0; i < opt.turns; i++) {
         printf("%s%.0f", i ? "," : "", arm->turns[i]);
     }
 
-    printf("]}\n");
+    printf("]");
+
+    if (arm->port) {
+        printf(",\"p50_us\":%.1f,\"p99_us\":%.1f,\"busy\":%.3f,"
+               "\"cpu\":%.3f",
+               percentile(arm, 0.50), percentile(arm, 0.99),
+               1.0 - (double) arm->idle / (double) arm->time,
+               (double) arm->cpu / (double) arm->time);
+    }
+
+    if (arm->pid || arm->port == 0) {
+        printf(",\"server_cpu\":%.3f",
+               (double) arm->server_cpu / (double) arm->time);
+    }
+
+    printf("}\n");
 }
 
 
@@ -631,22 +458,57 @@ milliseconds(const char *s)
 }
 
 
+/* The rest of the text behind a word that it begins with, or NULL. */
+
+static const char *
+behind(const char *s, const char *word)
+{
+    size_t  n;
+
+    n = strlen(word);
+
+    return strncmp(s, word, n) == 0 ? s + n : NULL;
+}
+
+
 static void
 parse_arm(arm_t *arm, const char *s)
 {
-    int  n, m;
+    int          n;
+    const char  *p;
 
-    n = m = 0;
+    n = 0;
 
-    if (sscanf(s, "%31[^,],%5u,%3u,%9u,%9u%n,replay%n", arm->name, &arm->port,
-               &arm->status, &arm->hosts, &arm->pid, &n, &m)
+    if (sscanf(s, "%31[^,],run=%n", arm->name, &n) == 1 && n) {
+        start_program(arm, s + n);
+        return;
+    }
+
+    if (sscanf(s, "%31[^,],%5u,%3u,%9u,%9u%n", arm->name, &arm->port,
+               &arm->status, &arm->n, &arm->pid, &n)
             != 5
-        || s[m ? m : n] != '\0' || arm->hosts == 0)
+        || arm->port == 0)
     {
         invalid(s);
     }
 
-    arm->replay = (m != 0);
+    if ((p = behind(s + n, ",tokens=")) != NULL) {
+        exchange_tokens(arm, p);
+
+    } else if ((p = behind(s + n, ",new=")) != NULL) {
+        exchange_tokens(arm, p);
+        arm->sequence = 1;
+
+    } else if (strcmp(s + n, ",replay") == 0) {
+        arm->replay = 1;
+
+    } else if (s[n] != '\0') {
+        invalid(s);
+    }
+
+    if (arm->n == 0) {
+        invalid(s);
+    }
 }
 
 
@@ -734,8 +596,12 @@ main(int argc, char **argv)
         }
 
         for (i = 0; i < n; i++) {
-            next_once = 0;
-            run(&arms[order[i]], turn);
+            if (arms[order[i]].port) {
+                run(&arms[order[i]], turn);
+
+            } else {
+                run_program(&arms[order[i]], turn);
+            }
         }
     }
 
@@ -751,11 +617,16 @@ main(int argc, char **argv)
 
 usage:
 
-    fputs("usage: load [options] NAME,PORT,STATUS,HOSTS,PID[,replay] ...\n"
+    fputs("usage: load [options] ARM ...\n"
           "  -c N   connections (64)     -t N   turns of each arm (20)\n"
           "  -d MS  of a turn (100)      -w MS  before it, not counted (10)\n"
           "  -S N   seed (1)             -C N   CPU to run on\n"
-          "  -o     each host once, instead of turns\n"
+          "  -o     each host or token once, instead of turns\n"
+          "an ARM is one of\n"
+          "  NAME,PORT,STATUS,HOSTS,PID[,replay]\n"
+          "  NAME,PORT,STATUS,0,PID,tokens=FILE  one of them, at random\n"
+          "  NAME,PORT,STATUS,0,PID,new=FILE     each of them once\n"
+          "  NAME,run=COMMAND                    a program\n"
           "PID is the worker's, for its CPU time; 0: unknown\n", stderr);
 
     return 2;

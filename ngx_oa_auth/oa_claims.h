@@ -18,7 +18,8 @@
 #include <ngx_core.h>
 
 
-#define OA_CLAIMS_DEPTH  32
+#define OA_CLAIMS_MAX    6144          /* bytes: of a token of OA_JWS_MAX */
+#define OA_CLAIMS_DEPTH  32            /* objects and arrays in each other */
 
 
 typedef enum {
@@ -54,21 +55,27 @@ typedef struct {
 } oa_claims_t;
 
 /*
- * Reads a payload.  NGX_ERROR unless it is one JSON object: UTF-8, no
- * duplicate names at any depth (compared unescaped), numbers that a double or
- * 64 bits can hold, no \u0000, no unpaired surrogate, nothing behind it, no
- * deeper than OA_CLAIMS_DEPTH.
+ * Reads a payload.  NGX_ERROR, and nothing in claims, unless it is one JSON
+ * object: UTF-8, no duplicate names at any depth (compared unescaped), numbers
+ * that a double or, without fraction and exponent, 64 bits can hold, no
+ * \u0000, no unpaired surrogate, nothing behind it, no deeper than
+ * OA_CLAIMS_DEPTH, no longer than OA_CLAIMS_MAX.
  */
 ngx_int_t oa_claims_scan(const u_char *json, size_t len, oa_claims_t *claims);
 
 /*
  * The value at a path like "app_metadata.plan", names joined by dots; a dot or
  * backslash in a name stands behind a backslash.  Of an array, a number names
- * a member: "amr.0.method".  json was accepted by oa_claims_scan().
- * type is OA_CLAIM_ABSENT when there is none.
+ * a member: "amr.0.method".  json was accepted by oa_claims_scan().  type is
+ * OA_CLAIM_ABSENT when there is none, or the path is none: empty, or with
+ * another backslash.
  */
 void oa_claims_find(const u_char *json, size_t len, const ngx_str_t *path,
     oa_claim_t *claim);
+
+/* The value of one name, unescaped, in an object; or OA_CLAIM_ABSENT. */
+void oa_claim_member(const oa_claim_t *object, const ngx_str_t *name,
+    oa_claim_t *member);
 
 /*
  * A claim as text: a string unescaped, null and nothing as no bytes, the rest
@@ -77,11 +84,20 @@ void oa_claims_find(const u_char *json, size_t len, const ngx_str_t *path,
  */
 void oa_claim_text(const oa_claim_t *claim, u_char *buf, ngx_str_t *text);
 
+/*
+ * Has a text no controls?  What a user may choose can have line ends, once
+ * unescaped, and is no value for a header then.
+ */
+ngx_uint_t oa_claim_is_plain(const ngx_str_t *text);
+
 /* Is it a string of exactly these bytes? */
 ngx_uint_t oa_claim_is(const oa_claim_t *claim, const ngx_str_t *text);
 
 /* A number; NGX_ERROR when it is none. */
 ngx_int_t oa_claim_number(const oa_claim_t *claim, double *number);
+
+/* The same of a text, which must be a number that oa_claims_scan() takes. */
+ngx_int_t oa_claims_number(const ngx_str_t *text, double *number);
 
 /*
  * The members of an array, one after the other: *p begins as NULL.

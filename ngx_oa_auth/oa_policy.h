@@ -47,8 +47,9 @@ typedef struct {
  * OA_AUTH_OK.
  *
  * OA_AUTH_CLAIM: exp missing or no number in (0, 2^53); iat or nbf that are no
- * numbers; sub that is no string or over OA_POLICY_SUB_MAX; with supabase,
- * whatever accept does not name.  OA_AUTH_EXPIRED: exp + leeway <= now.
+ * numbers; sub that is no string, over OA_POLICY_SUB_MAX or with controls (it
+ * may be missing); with supabase, a role that is no string and whatever accept
+ * does not name.  OA_AUTH_EXPIRED: exp + leeway <= now.
  * OA_AUTH_NOT_YET_VALID: nbf - leeway > now, or iat - leeway > now.
  * OA_AUTH_ISSUER: not exactly policy's.  OA_AUTH_AUDIENCE: aud neither is nor
  * has one of policy's.  Times are judged before issuer, then audience, then

@@ -48,26 +48,33 @@ typedef struct {
 /* Bytes of a cache in a zone with so many pages: a quarter of them. */
 size_t oa_token_cache_size(ngx_uint_t npages);
 
-/* Makes a cache of zeroed memory of that size; seed is random and secret. */
-void oa_token_cache_create(void *part, size_t size, uint64_t seed);
-
 /*
- * The hash of a token for the functions below; and the memory that they will
- * read is asked for.
+ * Makes a cache of zeroed memory of that size, at an address that is a
+ * multiple of 64; seed is 16 bytes, random and secret.
  */
+void oa_token_cache_create(void *part, size_t size, const u_char *seed);
+
+/* The hash of a token, for the functions below. */
 uint64_t oa_token_cache_hash(oa_token_cache_t *cache, const ngx_str_t *token);
-void oa_token_cache_prefetch(oa_token_cache_t *cache, uint64_t hash);
 
 /*
- * Reads without a lock.  NGX_OK with facts filled; NGX_DECLINED.  No more of
- * facts->text is written than its lengths say.
+ * Ask for the memory that oa_token_cache_get() will read: first the bucket;
+ * a little later, which does not wait for memory any more, the record.
+ */
+void oa_token_cache_prefetch(oa_token_cache_t *cache, uint64_t hash);
+void oa_token_cache_prefetch_record(oa_token_cache_t *cache, uint64_t hash);
+
+/*
+ * Reads without a lock.  NGX_OK with facts filled; NGX_DECLINED with facts
+ * undefined.  No more of facts->text is written than its lengths say.
  */
 ngx_int_t oa_token_cache_get(oa_token_cache_t *cache, uint64_t hash,
     const ngx_str_t *token, oa_token_facts_t *facts);
 
 /*
- * Stores, for the holder of the lock; a record of the same token is replaced.
- * NGX_DECLINED: the token is too large for the ring.
+ * Stores, for the holder of the lock; a record of the same token is replaced,
+ * unless it says the same.  NGX_DECLINED: the record would take more than an
+ * eighth of the ring.
  */
 ngx_int_t oa_token_cache_put(oa_token_cache_t *cache, uint64_t hash,
     const ngx_str_t *token, const oa_token_facts_t *facts);

@@ -20,6 +20,8 @@
 #include <libpq-fe.h>
 #include <pthread.h>
 
+#include "oa_feed.h"
+
 
 /*
  * A plain reload after a package upgrade leaves the old core in the process
@@ -28,7 +30,7 @@
  * loaded core exports, through ngx_oa_check_abi().
  */
 
-#define NGX_OA_CORE_ABI  1
+#define NGX_OA_CORE_ABI  2
 
 extern const ngx_uint_t  ngx_oa_core_abi;
 
@@ -192,6 +194,15 @@ typedef enum {
     NGX_OA_COUNT_KEYS_ASKED,           /* fetches for an unknown kid */
     NGX_OA_COUNT_KEYS_UNKNOWN,         /* tokens of an unknown kid */
     NGX_OA_COUNT_KEYS_UNAVAILABLE,     /* tokens that no keys were there for */
+
+    NGX_OA_COUNT_REVOKED_HINTS = 64,
+    NGX_OA_COUNT_REVOKED_BAD_HINTS,
+    NGX_OA_COUNT_REVOKED_LOST,
+    NGX_OA_COUNT_REVOKED_FULL_READS,
+    NGX_OA_COUNT_REVOKED_EVICTED,      /* in force, for want of room */
+
+    NGX_OA_COUNT_TOKEN_HITS = 80,      /* cached decisions */
+    NGX_OA_COUNT_TOKEN_RESULTS,        /* plus each of oa_auth_error_e */
 
     NGX_OA_COUNT_MAX = 128
 } ngx_oa_count_e;
@@ -365,6 +376,98 @@ void ngx_oa_pg_relisten(ngx_oa_pg_listener_t *listener);
 void ngx_oa_pg_unlisten(ngx_oa_pg_listener_t *listener);
 
 
+/* Feeds: how a commit in the database comes into the zone */
+
+
+#define NGX_OA_FEED_PAGE     1000    /* rows */
+#define NGX_OA_FEED_CHANGES  2000    /* rows; beyond, all are read */
+
+/* SQLSTATE where changes since a position are not known. */
+#define NGX_OA_FEED_REFUSED  "OA001"
+
+/* Counters of a feed, one behind the other. */
+enum {
+    NGX_OA_FEED_COUNT_HINTS = 0,
+    NGX_OA_FEED_COUNT_BAD_HINTS,
+    NGX_OA_FEED_COUNT_LOST,
+    NGX_OA_FEED_COUNT_FULL_READS
+};
+
+/*
+ * What a feed is of.  Each query has one parameter, in text format.  All
+ * functions are called from the event loop of the one worker that follows it.
+ */
+typedef struct {
+    ngx_str_t                    name;       /* for the log */
+    const char                  *rows;       /* what they are, likewise */
+    const char                  *channel;    /* an SQL identifier */
+    ngx_oa_count_e               counters;   /* the first of four */
+
+    /*
+     * of a number: notifies the channel of {"beat":"NUMBER"}, and gives the
+     * feed's xmin, floor and identity
+     */
+    const char                  *beat;
+
+    /* of a text[]: the rows that have these names */
+    const char                  *named;
+
+    /*
+     * of a position: rows whose transaction was not below it, and one row over
+     * NGX_OA_FEED_CHANGES where there are more; may refuse the position
+     */
+    const char                  *changed;
+
+    /*
+     * of a key, at first empty: the next NGX_OA_FEED_PAGE rows behind it; the
+     * first column is the key
+     */
+    const char                  *page;
+
+    /*
+     * What a notification hints at.  NGX_OK: name, of OA_FEED_NAME bytes at
+     * most, is filled; NGX_AGAIN: all that has changed; NGX_DECLINED: nothing
+     * new; NGX_ERROR: it is no hint.
+     */
+    ngx_int_t                  (*hint)(void *data, const ngx_str_t *payload,
+                                   ngx_str_t *name);
+
+    /* takes rows into the zone; NGX_ERROR: they must be read again */
+    ngx_int_t                  (*apply)(void *data, PGresult *res);
+
+    /*
+     * With the lock held: a full read begins; what it did not bring is taken
+     * out, some of it, from here on, until 0 is returned; and the feed is
+     * live, or stale after it was (may be NULL).
+     */
+    void                       (*begin)(void *data);
+    ngx_uint_t                 (*sweep)(void *data, ngx_uint_t from);
+    void                       (*changed_state)(void *data,
+                                   oa_feed_state_e state);
+    void                        *data;
+} ngx_oa_feed_source_t;
+
+typedef struct ngx_oa_feed_s  ngx_oa_feed_t;
+
+/*
+ * Follows a feed, for the holder of a duty, until it is stopped.  mark lies in
+ * the zone.  source stays where it is.  NULL on error.
+ */
+ngx_oa_feed_t *ngx_oa_feed_start(const ngx_oa_feed_source_t *source,
+    oa_feed_mark_t *mark);
+void ngx_oa_feed_stop(ngx_oa_feed_t *feed);
+
+/*
+ * Is nobody else following it meanwhile, as happens when a worker stands
+ * still?  To be asked with the lock held by whoever cannot tell an old row
+ * from a new one.
+ */
+ngx_uint_t ngx_oa_feed_is_ours(ngx_oa_feed_t *feed);
+
+/* Was all read that was committed when LISTEN came into force? */
+ngx_uint_t ngx_oa_feed_is_in_step(ngx_oa_feed_t *feed);
+
+
 /* HTTP: libcurl on the event loop */
 
 
@@ -377,7 +480,9 @@ typedef struct ngx_oa_http_s  ngx_oa_http_t;
  *
  * The name in url is resolved by nginx's resolver.  TLS certificates are
  * verified against oa_trusted_certificate.  No redirect is followed, no proxy
- * used, no cookie kept.  An answer over max bytes, or cut short, is an error.
+ * used, no cookie or connection kept.  An answer over max bytes, cut short, or
+ * with a body but neither Content-Length nor chunks, is an error.  The error
+ * may be logged: no header or body is in it.
  */
 struct ngx_oa_http_s {
     const char                  *method;     /* "GET" ... */
@@ -404,16 +509,21 @@ struct ngx_oa_http_s {
 /*
  * Checks, in the configuration, a URL that exchanges will be made with: https,
  * or http to loopback or a host below ".internal"; no user, no fragment; and
- * a resolver where its host is a name (other than localhost).  On NGX_OK
+ * a resolver where its host is a name (other than localhost).  To be called
+ * while directives are read; without a call there is no exchange.  On NGX_OK
  * *checked is NUL-terminated in cf->pool; it may be the beginning of the URLs
- * that are asked for later.  Otherwise logged, NGX_ERROR.
+ * that are asked for later, which go on from its path.  Otherwise logged,
+ * NGX_ERROR.
  */
 ngx_int_t ngx_oa_http_url(ngx_conf_t *cf, const ngx_str_t *url,
     const char **checked);
 
 /*
  * Begins an exchange.  NGX_OK: handler will be called, never from inside this
- * function.  NGX_BUSY: too many are under way; NGX_ERROR: no memory.
+ * function.  NGX_BUSY: too many are under way; NGX_ERROR: no memory, or the
+ * worker has exited.  An exchange keeps an exiting worker, for the request
+ * that waits for it: where none does, it is to be cancelled (by the stop() of
+ * a duty).
  */
 ngx_int_t ngx_oa_http_send(ngx_oa_http_t *http);
 
@@ -438,6 +548,24 @@ ngx_str_t *ngx_oa_request_header(ngx_http_request_t *r, const ngx_str_t *name,
 void ngx_oa_request_wait(ngx_http_request_t *r);
 void ngx_oa_request_go_on(ngx_http_request_t *r);
 
+/*
+ * An internal redirect clears the contexts of all modules.  One that was kept
+ * is found again, by the handler that is called with its ngx_oa_kept_t when
+ * the request ends.
+ */
+typedef struct {
+    ngx_http_request_t          *request;
+    void                        *ctx;
+} ngx_oa_kept_t;
+
+/* The context of a module, found again and set if it was kept; or NULL. */
+void *ngx_oa_request_ctx(ngx_http_request_t *r, ngx_module_t *module,
+    ngx_pool_cleanup_pt handler);
+
+/* Keeps a context, once: *kept is 0 at first. */
+ngx_int_t ngx_oa_request_keep(ngx_http_request_t *r, void *ctx,
+    ngx_uint_t *kept, ngx_pool_cleanup_pt handler);
+
 /* Adds a header to the answer; key and value are not copied.  NULL: error. */
 ngx_table_elt_t *ngx_oa_response_header(ngx_http_request_t *r,
     const ngx_str_t *key, const ngx_str_t *value);
@@ -451,6 +579,7 @@ typedef struct {
     ngx_str_t                    code;       /* machine readable, [a-z_]+ */
     ngx_str_t                    detail;     /* a sentence for people */
     time_t                       retry_after; /* seconds; 0: none */
+    ngx_str_t                    challenge;  /* for WWW-Authenticate */
 } ngx_oa_problem_t;
 
 /*
@@ -465,19 +594,28 @@ ngx_int_t ngx_oa_problem(ngx_http_request_t *r, const ngx_oa_problem_t *p);
 /* Hooks: how the modules above meet */
 
 
+typedef enum {
+    NGX_OA_NOBODY = 0,                         /* there is no token */
+    NGX_OA_KNOWN,
+    NGX_OA_REFUSED                             /* the token, and with it the
+                                                  request */
+} ngx_oa_who_e;
+
 /* Who is asking, as far as it was proven.  A user is (issuer, sub). */
 typedef struct {
-    ngx_str_t                    issuer;     /* empty: nobody */
+    ngx_oa_who_e                 who;
+    ngx_str_t                    issuer;       /* of one who is known */
     ngx_str_t                    sub;
-    ngx_str_t                    realm;      /* for WWW-Authenticate */
+    const ngx_oa_problem_t      *problem;      /* for all others; in r->pool */
+    ngx_uint_t                   needed;       /* nobody may not pass, even
+                                                  where all else is public */
 } ngx_oa_identity_t;
 
 /*
  * Filled by ngx_oa_auth, called by whoever decides on access.  NGX_OK: the
- * identity is known (an empty issuer: no token).  NGX_DECLINED: no
- * authentication is configured here.  NGX_AGAIN: not known yet, the phases
- * of the request will be run again.  NGX_DONE: refused, and the request was
- * finalized.  NGX_ERROR.  NULL while no such module is loaded.
+ * identity is known.  NGX_DECLINED: no authentication is configured here.
+ * NGX_AGAIN: not known yet, the phases of the request will be run again.
+ * NGX_ERROR.  NULL while no such module is loaded.
  */
 typedef ngx_int_t (*ngx_oa_identify_pt)(ngx_http_request_t *r,
     ngx_oa_identity_t *identity);
@@ -520,6 +658,20 @@ typedef ngx_int_t (*ngx_oa_credentials_pt)(ngx_http_request_t *r,
     ngx_oa_credentials_t *credentials);
 
 extern ngx_oa_credentials_pt  ngx_oa_credentials;
+
+
+/*
+ * What ngx_oa_auth tells of the configuration, once it has been read: where
+ * oa_auth is on, given the configuration of a location, and the issuers there
+ * are (ngx_str_t).  NULL while no such module is loaded.
+ */
+typedef struct {
+    ngx_uint_t                 (*is_on)(void **loc_conf);
+    ngx_int_t                  (*issuers)(ngx_conf_t *cf,
+                                   ngx_array_t *names);
+} ngx_oa_auth_conf_t;
+
+extern const ngx_oa_auth_conf_t  *ngx_oa_auth_conf;
 
 
 #endif /* _NGX_OA_CORE_H_INCLUDED_ */

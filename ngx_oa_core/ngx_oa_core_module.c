@@ -7,6 +7,7 @@
 #include "ngx_oa_core_int.h"
 
 
+static ngx_int_t ngx_oa_core_preconfiguration(ngx_conf_t *cf);
 static void *ngx_oa_core_create_main_conf(ngx_conf_t *cf);
 static char *ngx_oa_core_init_main_conf(ngx_conf_t *cf, void *conf);
 static char *ngx_oa_core_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -24,6 +25,8 @@ ngx_oa_identify_pt     ngx_oa_identify;
 ngx_oa_credentials_pt  ngx_oa_credentials;
 ngx_oa_ask_pt          ngx_oa_is_routed;
 ngx_oa_ask_pt          ngx_oa_is_session;
+
+const ngx_oa_auth_conf_t  *ngx_oa_auth_conf;
 
 
 static ngx_command_t  ngx_oa_core_commands[] = {
@@ -54,7 +57,7 @@ static ngx_command_t  ngx_oa_core_commands[] = {
 
 
 static ngx_http_module_t  ngx_oa_core_module_ctx = {
-    NULL,                                  /* preconfiguration */
+    ngx_oa_core_preconfiguration,          /* preconfiguration */
     ngx_oa_core_postconfiguration,         /* postconfiguration */
 
     ngx_oa_core_create_main_conf,          /* create main configuration */
@@ -82,6 +85,21 @@ ngx_module_t  ngx_oa_core_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
+
+
+/*
+ * The hooks of the modules above, which may be gone with a reload: of the
+ * configuration that is read they are filled anew before it is; of the one
+ * that runs, when it begins to.
+ */
+
+static ngx_int_t
+ngx_oa_core_preconfiguration(ngx_conf_t *cf)
+{
+    ngx_oa_auth_conf = NULL;
+
+    return NGX_OK;
+}
 
 
 static void *
@@ -190,6 +208,11 @@ ngx_oa_core_init_module(ngx_cycle_t *cycle)
     cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_oa_core_module);
 
     ngx_oa_zone_running = cmcf ? &cmcf->zone : NULL;
+
+    ngx_oa_identify = NULL;
+    ngx_oa_credentials = NULL;
+    ngx_oa_is_routed = NULL;
+    ngx_oa_is_session = NULL;
 
     return NGX_OK;
 }

@@ -34,6 +34,8 @@ static int ngx_oa_http_resolver(void *resolver, void *reserved, void *data);
 static void ngx_oa_http_failed(ngx_event_t *ev);
 static void ngx_oa_http_timeout(ngx_event_t *ev);
 static const char *ngx_oa_http_late(ngx_oa_http_exchange_t *ex);
+static const char *ngx_oa_http_incomplete(ngx_oa_http_exchange_t *ex);
+static const char *ngx_oa_http_unreachable(ngx_oa_http_exchange_t *ex);
 static void ngx_oa_http_tell(ngx_oa_http_exchange_t *ex);
 static void ngx_oa_http_result(ngx_oa_http_exchange_t *ex);
 static void ngx_oa_http_detach(ngx_oa_http_exchange_t *ex);
@@ -444,12 +446,23 @@ ngx_oa_http_header(char *data, size_t size, size_t n, void *ctx)
 
     size *= n;
 
+    if (size == 0) {
+        return 0;
+    }
+
     if (size > NGX_OA_HTTP_HEADERS - ex->header_size) {
         ex->error = "the headers of the answer are too large";
         return CURL_WRITEFUNC_ERROR;
     }
 
     ex->header_size += size;
+
+    if (size > 5 && ngx_strncmp(data, "HTTP/", 5) == 0) {
+        ex->headed = 0;
+
+    } else if (data[0] == '\r' || data[0] == '\n') {
+        ex->headed = 1;
+    }
 
     return size;
 }
@@ -511,10 +524,6 @@ ngx_oa_http_tls(CURL *easy, void *ssl_ctx, void *data)
     }
 
     SSL_CTX_set1_cert_store(ssl_ctx, hcf->trusted);
-
-    /* an end of data without close_notify is one that anybody could make */
-
-    (void) SSL_CTX_clear_options(ssl_ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
 
     return CURLE_OK;
 }
@@ -610,6 +619,11 @@ ngx_oa_http_completed(ngx_oa_http_exchange_t *ex, CURLcode rc)
         switch (rc) {
 
         case CURLE_OK:
+            ex->error = ngx_oa_http_incomplete(ex);
+            break;
+
+        case CURLE_COULDNT_CONNECT:
+            ex->error = ngx_oa_http_unreachable(ex);
             break;
 
         case CURLE_OPERATION_TIMEDOUT:
@@ -626,6 +640,58 @@ ngx_oa_http_completed(ngx_oa_http_exchange_t *ex, CURLcode rc)
     }
 
     ngx_oa_http_tell(ex);
+}
+
+
+/*
+ * libcurl takes the end of a connection for the end of a head, or of a body
+ * of no known length, be it announced (close_notify) or not.
+ */
+
+static const char *
+ngx_oa_http_incomplete(ngx_oa_http_exchange_t *ex)
+{
+    curl_off_t           length;
+    struct curl_header  *coding;
+
+    if (!ex->headed) {
+        return "the answer was cut short";
+    }
+
+    length = -1;
+
+    (void) curl_easy_getinfo(ex->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
+                             &length);
+
+    if (ex->len && length < 0
+        && curl_easy_header(ex->easy, "Transfer-Encoding", 0, CURLH_HEADER,
+                            -1, &coding)
+           != CURLHE_OK)
+    {
+        return "the answer has no length, it may be cut short";
+    }
+
+    return NULL;
+}
+
+
+/* libcurl's own words leave out why. */
+
+static const char *
+ngx_oa_http_unreachable(ngx_oa_http_exchange_t *ex)
+{
+    long  err;
+
+    err = 0;
+
+    (void) curl_easy_getinfo(ex->easy, CURLINFO_OS_ERRNO, &err);
+
+    ngx_snprintf(ex->reason, NGX_OA_HTTP_REASON - 1,
+                 "no connection to %V:%ui (%l: %s)", &ex->url.host,
+                 (ngx_uint_t) ex->url.port, err,
+                 err ? strerror((int) err) : "no address answers");
+
+    return (char *) ex->reason;
 }
 
 

@@ -69,6 +69,7 @@ typedef struct {
     size_t                       size;
     size_t                       len;
     size_t                       header_size;
+    ngx_uint_t                   headed;     /* the head came whole */
 
     const char                  *error;      /* the first; or NULL */
     char                         message[CURL_ERROR_SIZE];

@@ -40,6 +40,8 @@ static const ngx_str_t  ngx_oa_accept = ngx_string("accept");
 static const ngx_str_t  ngx_oa_cache_control = ngx_string("Cache-Control");
 static const ngx_str_t  ngx_oa_no_store = ngx_string("no-store");
 static const ngx_str_t  ngx_oa_retry_after = ngx_string("Retry-After");
+static const ngx_str_t  ngx_oa_www_authenticate =
+    ngx_string("WWW-Authenticate");
 
 
 ngx_str_t *
@@ -112,6 +114,67 @@ ngx_oa_request_go_on(ngx_http_request_t *r)
 }
 
 
+void *
+ngx_oa_request_ctx(ngx_http_request_t *r, ngx_module_t *module,
+    ngx_pool_cleanup_pt handler)
+{
+    void                *ctx;
+    ngx_oa_kept_t       *kept;
+    ngx_pool_cleanup_t  *cln;
+
+    ctx = r->ctx[module->ctx_index];
+
+    if (ctx || (!r->internal && !r->filter_finalize)) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler != handler) {
+            continue;
+        }
+
+        kept = cln->data;
+
+        /* a subrequest has the same pool */
+
+        if (kept->request == r) {
+            r->ctx[module->ctx_index] = kept->ctx;
+            return kept->ctx;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_oa_request_keep(ngx_http_request_t *r, void *ctx, ngx_uint_t *is_kept,
+    ngx_pool_cleanup_pt handler)
+{
+    ngx_oa_kept_t       *kept;
+    ngx_pool_cleanup_t  *cln;
+
+    if (*is_kept) {
+        return NGX_OK;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_oa_kept_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    kept = cln->data;
+    kept->request = r;
+    kept->ctx = ctx;
+
+    cln->handler = handler;
+    *is_kept = 1;
+
+    return NGX_OK;
+}
+
+
 ngx_table_elt_t *
 ngx_oa_response_header(ngx_http_request_t *r, const ngx_str_t *key,
     const ngx_str_t *value)
@@ -151,6 +214,14 @@ ngx_oa_problem(ngx_http_request_t *r, const ngx_oa_problem_t *problem)
 
     if (problem->retry_after
         && ngx_oa_problem_retry_after(r, problem->retry_after) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (problem->challenge.len
+        && ngx_oa_response_header(r, &ngx_oa_www_authenticate,
+                                  &problem->challenge)
+           == NULL)
     {
         return NGX_ERROR;
     }

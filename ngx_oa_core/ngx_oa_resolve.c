@@ -63,8 +63,8 @@ ngx_oa_resolve_postconf(ngx_conf_t *cf)
     name = rcf->names.elts;
 
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "host \"%V\" of \"%V\" is a name, which needs a \"resolver\" "
-                  "in the http block in %V:%ui",
+                  "host \"%V\" of \"%V\" is a name, which needs a "
+                  "\"resolver\" in the http block in %V:%ui",
                   &name->host, &name->directive, &name->file, name->line);
 
     return NGX_ERROR;

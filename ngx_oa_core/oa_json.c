@@ -4,10 +4,6 @@
 #include "oa_json.h"
 
 
-static size_t oa_json_utf8(const u_char *p, const u_char *last,
-    ngx_uint_t *valid);
-
-
 static const u_char  oa_json_replacement[] = { 0xef, 0xbf, 0xbd };
 
 
@@ -102,12 +98,7 @@ oa_json_escape(u_char *dst, const ngx_str_t *s)
 }
 
 
-/*
- * Bytes of the character at p, which is not ASCII; where it is broken, those
- * that could have begun one (Unicode 15, table 3-7), at least one.
- */
-
-static size_t
+size_t
 oa_json_utf8(const u_char *p, const u_char *last, ngx_uint_t *valid)
 {
     u_char  c, low, high;

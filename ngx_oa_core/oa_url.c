@@ -19,18 +19,25 @@ static ngx_uint_t oa_url_port(oa_url_t *u);
 const char *
 oa_url_parse(oa_url_t *u, const char *url)
 {
+    size_t       scheme;
     const char  *error;
 
     /* libcurl guesses, and forgives a slash too few or too many */
 
     if (ngx_strncasecmp((u_char *) url, (u_char *) "https://", 8) == 0) {
         u->tls = 1;
+        scheme = 8;
 
     } else if (ngx_strncasecmp((u_char *) url, (u_char *) "http://", 7) == 0) {
         u->tls = 0;
+        scheme = 7;
 
     } else {
         return "does not begin with \"https://\" or \"http://\"";
+    }
+
+    if (url[scheme] == '/') {
+        return "has no host";
     }
 
     if (strchr(url, '#')) {

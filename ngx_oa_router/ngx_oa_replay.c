@@ -4,26 +4,13 @@
  */
 
 
-#include "ngx_oa_router.h"
+#include "ngx_oa_replay.h"
 
 #include <openssl/crypto.h>
 
 
 /* A state is good for so long, beyond the time that Fly may try. */
 #define NGX_OA_REPLAY_STATE_TTL  60
-
-/* json: what is deleted of the request, if it was sent or not */
-#define NGX_OA_REPLAY_DELETES   5
-
-
-/* What the headers of a request say that matters to its replay. */
-typedef struct {
-    unsigned                     failed:1;     /* an earlier one did */
-    unsigned                     looped:1;     /* an earlier one came back */
-    unsigned                     credentials:1;
-    ngx_uint_t                   nforced;      /* fly-force-*, fly-prefer-* */
-} ngx_oa_replay_hints_t;
-
 
 static ngx_uint_t ngx_oa_replay_too_large(ngx_http_request_t *r);
 static void ngx_oa_replay_read_hints(ngx_http_request_t *r,
@@ -32,7 +19,6 @@ static void ngx_oa_replay_read_hints(ngx_http_request_t *r,
 static void ngx_oa_replay_read_hint(ngx_http_request_t *r,
     ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
     ngx_table_elt_t *h, ngx_oa_replay_hints_t *hints);
-static ngx_uint_t ngx_oa_replay_is_forced(ngx_table_elt_t *h);
 static const ngx_oa_problem_t *ngx_oa_replay_caution(ngx_http_request_t *r,
     ngx_oa_router_ctx_t *ctx, ngx_oa_replay_hints_t *hints);
 static ngx_uint_t ngx_oa_replay_is_ours(ngx_http_request_t *r,
@@ -46,23 +32,6 @@ static ngx_int_t ngx_oa_replay_add_state(ngx_http_request_t *r,
 static ngx_int_t ngx_oa_replay_send_header(ngx_http_request_t *r,
     ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
     oa_replay_t *replay);
-static ngx_int_t ngx_oa_replay_send_json(ngx_http_request_t *r,
-    ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
-    oa_replay_json_t *json, ngx_oa_replay_hints_t *hints);
-static ngx_int_t ngx_oa_replay_set_headers(ngx_http_request_t *r,
-    ngx_oa_router_loc_conf_t *rlcf, oa_replay_json_t *json);
-static ngx_int_t ngx_oa_replay_delete_headers(ngx_http_request_t *r,
-    ngx_oa_router_loc_conf_t *rlcf, ngx_oa_replay_hints_t *hints,
-    oa_replay_json_t *json);
-static void ngx_oa_replay_delete(oa_replay_json_t *json, ngx_str_t *deletes,
-    const ngx_str_t *name);
-static ngx_int_t ngx_oa_replay_path(ngx_http_request_t *r,
-    oa_replay_json_t *json);
-static ngx_uint_t ngx_oa_replay_is_cacheable(ngx_http_request_t *r,
-    ngx_oa_router_loc_conf_t *rlcf);
-static ngx_int_t ngx_oa_replay_cache_prefix(ngx_http_request_t *r,
-    ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
-    ngx_str_t *prefix);
 
 
 static const ngx_str_t  ngx_oa_h_replay = ngx_string("fly-replay");
@@ -74,32 +43,23 @@ static const ngx_str_t  ngx_oa_zero = ngx_string("0");
 static const ngx_str_t  ngx_oa_h_cache_control = ngx_string("Cache-Control");
 static const ngx_str_t  ngx_oa_no_store = ngx_string("no-store");
 
-static const ngx_str_t  ngx_oa_authorization = ngx_string("authorization");
-
-/* They choose a machine, and Fly Proxy obeys the client on a replay too. */
-static const ngx_str_t  ngx_oa_forced_headers[] = {
-    ngx_string("fly-force-instance-id"),
-    ngx_string("fly-force-region"),
-    ngx_string("fly-prefer-instance-id"),
-    ngx_string("fly-prefer-region"),
-    ngx_null_string
-};
-
-
 static const ngx_oa_problem_t  ngx_oa_problem_too_large = {
     413, ngx_string("body_too_large"),
     ngx_string("A request of this size, or of unknown size, cannot be passed "
-               "to the agent here."), 0
+               "to the agent here."), 0,
+    ngx_null_string
 };
 
 static const ngx_oa_problem_t  ngx_oa_problem_failed = {
     502, ngx_string("replay_failed"),
-    ngx_string("The agent's machine could not be reached."), 0
+    ngx_string("The agent's machine could not be reached."), 0,
+    ngx_null_string
 };
 
 static const ngx_oa_problem_t  ngx_oa_problem_loop = {
     508, ngx_string("replay_loop"),
-    ngx_string("The agent's machine sent the request back to the router."), 0
+    ngx_string("The agent's machine sent the request back to the router."), 0,
+    ngx_null_string
 };
 
 
@@ -113,6 +73,7 @@ ngx_oa_replay_handler(ngx_http_request_t *r)
     ngx_oa_router_ctx_t       *ctx;
     const ngx_oa_problem_t    *problem;
     ngx_oa_replay_conf_t      *conf;
+    ngx_oa_credentials_t       credentials;
     ngx_oa_replay_hints_t      hints;
     ngx_oa_router_loc_conf_t  *rlcf;
 
@@ -152,7 +113,7 @@ ngx_oa_replay_handler(ngx_http_request_t *r)
     if (as_json) {
         ngx_memzero(&json, sizeof(oa_replay_json_t));
 
-        if (ngx_oa_replay_path(r, &json) != NGX_OK) {
+        if (ngx_oa_replay_json_begin(r, &json, &credentials) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
@@ -207,7 +168,8 @@ ngx_oa_replay_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return as_json ? ngx_oa_replay_send_json(r, ctx, rlcf, &json, &hints)
+    return as_json ? ngx_oa_replay_send_json(r, ctx, rlcf, &json,
+                                             &credentials, &hints)
                    : ngx_oa_replay_send_header(r, ctx, rlcf, replay);
 }
 
@@ -303,7 +265,7 @@ ngx_oa_replay_read_hint(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_oa_replay_is_forced(ngx_table_elt_t *h)
 {
     return (h->key.len > 10
@@ -498,266 +460,9 @@ ngx_oa_replay_send_header(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
 }
 
 
-static ngx_int_t
-ngx_oa_replay_send_json(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
-    ngx_oa_router_loc_conf_t *rlcf, oa_replay_json_t *json,
-    ngx_oa_replay_hints_t *hints)
-{
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_chain_t   out;
-
-    rc = ngx_oa_replay_set_headers(r, rlcf, json);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (ngx_oa_replay_delete_headers(r, rlcf, hints, json) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ngx_oa_replay_is_cacheable(r, rlcf)) {
-        json->cache_ttl = rlcf->replay->cache_ttl;
-
-        if (ngx_oa_replay_cache_prefix(r, ctx, rlcf, &json->cache_prefix)
-            != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
-    b = ngx_create_temp_buf(r->pool, oa_replay_json_size(json));
-    if (b == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    b->last = oa_replay_json(b->last, json);
-    b->last_buf = (r == r->main) ? 1 : 0;
-    b->last_in_chain = 1;
-
-    ngx_str_set(&r->headers_out.content_type,
-                "application/vnd.fly.replay+json");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-    r->headers_out.content_length_n = b->last - b->pos;
-
-    rc = ngx_http_send_header(r);
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
-}
-
-
-static ngx_int_t
-ngx_oa_replay_set_headers(ngx_http_request_t *r,
-    ngx_oa_router_loc_conf_t *rlcf, oa_replay_json_t *json)
-{
-    size_t                k;
-    ngx_uint_t            i;
-    ngx_keyval_t         *kv;
-    ngx_oa_set_header_t  *sh;
-
-    if (rlcf->set_headers == NULL) {
-        return NGX_OK;
-    }
-
-    kv = ngx_palloc(r->pool, rlcf->set_headers->nelts * sizeof(ngx_keyval_t));
-    if (kv == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    json->set_headers = kv;
-    sh = rlcf->set_headers->elts;
-
-    for (i = 0; i < rlcf->set_headers->nelts; i++) {
-
-        if (ngx_http_complex_value(r, &sh[i].value, &kv->value) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        for (k = 0; k < kv->value.len; k++) {
-            if ((kv->value.data[k] < 0x20 && kv->value.data[k] != '\t')
-                || kv->value.data[k] == 0x7f)
-            {
-                ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                              "the value of \"oa_replay_set_header %V\" has "
-                              "a control character", &sh[i].name);
-                return NGX_HTTP_BAD_REQUEST;
-            }
-        }
-
-        /* as everywhere in nginx, a header with an empty value is not sent */
-
-        if (kv->value.len) {
-            kv->key = sh[i].name;
-            kv++;
-            json->nset++;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_oa_replay_delete_headers(ngx_http_request_t *r,
-    ngx_oa_router_loc_conf_t *rlcf, ngx_oa_replay_hints_t *hints,
-    oa_replay_json_t *json)
-{
-    ngx_str_t         *deletes, *hide, name;
-    ngx_uint_t         i, n;
-    const ngx_str_t   *forced;
-    ngx_list_part_t   *part;
-    ngx_table_elt_t   *h;
-
-    n = NGX_OA_REPLAY_DELETES + hints->nforced;
-
-    if (rlcf->hide_headers) {
-        n += rlcf->hide_headers->nelts;
-    }
-
-    deletes = ngx_palloc(r->pool, n * sizeof(ngx_str_t));
-    if (deletes == NULL) {
-        return NGX_ERROR;
-    }
-
-    json->delete_headers = deletes;
-
-    /* agents are other people's code */
-
-    ngx_oa_replay_delete(json, deletes, &ngx_oa_authorization);
-
-    for (forced = ngx_oa_forced_headers; forced->len; forced++) {
-        ngx_oa_replay_delete(json, deletes, forced);
-    }
-
-    if (rlcf->hide_headers) {
-        hide = rlcf->hide_headers->elts;
-
-        for (i = 0; i < rlcf->hide_headers->nelts; i++) {
-            ngx_oa_replay_delete(json, deletes, &hide[i]);
-        }
-    }
-
-    if (hints->nforced == 0) {
-        return NGX_OK;
-    }
-
-    /* those that nobody has heard of yet, too */
-
-    part = &r->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (ngx_oa_replay_is_forced(&h[i])) {
-            name.len = h[i].key.len;
-            name.data = h[i].lowcase_key;
-            ngx_oa_replay_delete(json, deletes, &name);
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* Not what is set anyway, since who deletes last would win; and once. */
-
-static void
-ngx_oa_replay_delete(oa_replay_json_t *json, ngx_str_t *deletes,
-    const ngx_str_t *name)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < json->nset; i++) {
-        if (json->set_headers[i].key.len == name->len
-            && ngx_strncasecmp(json->set_headers[i].key.data, name->data,
-                               name->len)
-               == 0)
-        {
-            return;
-        }
-    }
-
-    for (i = 0; i < json->ndelete; i++) {
-        if (deletes[i].len == name->len
-            && ngx_strncasecmp(deletes[i].data, name->data, name->len) == 0)
-        {
-            return;
-        }
-    }
-
-    deletes[json->ndelete++] = *name;
-}
-
-
-/* The path is only told when a token must come out of it. */
-
-static ngx_int_t
-ngx_oa_replay_path(ngx_http_request_t *r, oa_replay_json_t *json)
-{
-    u_char     *p, *last, *mark;
-    ngx_str_t   args;
-
-    last = r->unparsed_uri.data + r->unparsed_uri.len;
-    mark = ngx_strlchr(r->unparsed_uri.data, last, '?');
-
-    if (mark == NULL) {
-        return NGX_OK;
-    }
-
-    args.data = mark + 1;
-    args.len = last - args.data;
-
-    p = ngx_pnalloc(r->pool, 1 + r->unparsed_uri.len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    json->path.data = p;
-
-    /* a request line like "GET http://host?args" has no path */
-
-    if (mark == r->unparsed_uri.data) {
-        *p++ = '/';
-    }
-
-    p = ngx_cpymem(p, r->unparsed_uri.data, args.data - r->unparsed_uri.data);
-
-    last = oa_args_without_token(p, &args);
-
-    if ((size_t) (last - p) == args.len) {
-        ngx_str_null(&json->path);
-        return NGX_OK;
-    }
-
-    if (last == p) {
-        last--;
-    }
-
-    json->path.len = last - json->path.data;
-
-    return NGX_OK;
-}
-
-
 /* Fly Proxy only takes a prefix that the request itself has. */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_oa_replay_is_cacheable(ngx_http_request_t *r,
     ngx_oa_router_loc_conf_t *rlcf)
 {
@@ -773,7 +478,7 @@ ngx_oa_replay_is_cacheable(ngx_http_request_t *r,
 
 /* Without its host one user's cached replay would be every user's. */
 
-static ngx_int_t
+ngx_int_t
 ngx_oa_replay_cache_prefix(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
     ngx_oa_router_loc_conf_t *rlcf, ngx_str_t *prefix)
 {

@@ -5,6 +5,7 @@
 
 
 #include "ngx_oa_router.h"
+#include "oa_field.h"
 
 
 static char *ngx_oa_replay_param(ngx_conf_t *cf, ngx_oa_replay_conf_t *replay,
@@ -13,7 +14,6 @@ static char *ngx_oa_replay_cache(ngx_conf_t *cf, ngx_oa_replay_conf_t *replay,
     ngx_str_t *value);
 static ngx_uint_t ngx_oa_replay_value(ngx_str_t *arg, const char *name,
     ngx_str_t *value);
-static ngx_uint_t ngx_oa_is_token(ngx_str_t *name);
 
 
 char *
@@ -247,26 +247,6 @@ ngx_oa_replay_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* RFC 9110, 5.6.2 */
-
-static ngx_uint_t
-ngx_oa_is_token(ngx_str_t *name)
-{
-    size_t  i;
-    u_char  c;
-
-    for (i = 0; i < name->len; i++) {
-        c = name->data[i];
-
-        if (c <= 0x20 || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c)) {
-            return 0;
-        }
-    }
-
-    return name->len != 0;
-}
-
-
 char *
 ngx_oa_replay_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -278,7 +258,7 @@ ngx_oa_replay_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (!ngx_oa_is_token(&value[1])) {
+    if (!oa_is_token(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" is not the name of a header", &value[1]);
         return NGX_CONF_ERROR;
@@ -322,7 +302,7 @@ ngx_oa_replay_hide_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (!ngx_oa_is_token(&value[1])) {
+    if (!oa_is_token(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" is not the name of a header", &value[1]);
         return NGX_CONF_ERROR;
@@ -351,15 +331,26 @@ ngx_oa_replay_hide_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_oa_replay_check(ngx_conf_t *cf, ngx_oa_router_loc_conf_t *rlcf)
 {
+    void                    ***loc_conf;
     const char                *why;
     ngx_oa_replay_conf_t      *replay;
     ngx_http_core_loc_conf_t  *clcf;
+    ngx_oa_router_main_conf_t *rmcf;
 
     replay = rlcf->replay;
 
     if (replay == NULL) {
         return NGX_CONF_OK;
     }
+
+    rmcf = ngx_http_conf_get_module_main_conf(cf, ngx_oa_router_module);
+
+    loc_conf = ngx_array_push(&rmcf->replays);
+    if (loc_conf == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
 
     why = NULL;
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -403,4 +394,45 @@ ngx_oa_replay_check(ngx_conf_t *cf, ngx_oa_router_loc_conf_t *rlcf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/*
+ * Authentication may come from a module that reads its directives later than
+ * this one, so it is looked at when all have been read.
+ */
+
+ngx_int_t
+ngx_oa_replay_check_auth(ngx_oa_router_main_conf_t *rmcf, ngx_log_t *log)
+{
+    void                   ***loc_conf;
+    ngx_uint_t                i;
+    ngx_oa_replay_conf_t     *replay;
+    ngx_oa_router_loc_conf_t *rlcf;
+
+    if (ngx_oa_auth_conf == NULL) {
+        return NGX_OK;
+    }
+
+    loc_conf = rmcf->replays.elts;
+
+    for (i = 0; i < rmcf->replays.nelts; i++) {
+        rlcf = loc_conf[i][ngx_oa_router_module.ctx_index];
+        replay = rlcf->replay;
+
+        if (replay->format == NGX_OA_FORMAT_HEADER
+            && !replay->forward_credentials
+            && ngx_oa_auth_conf->is_on(loc_conf[i]))
+        {
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "\"oa_replay format=header\" with \"oa_auth\" hands "
+                          "the user's token to the agent's machine: write "
+                          "\"forward_credentials\" if that is meant, or leave "
+                          "\"format\" out, in %V:%ui",
+                          &replay->conf_file, replay->conf_line);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }

@@ -14,7 +14,8 @@ static const ngx_str_t  ngx_oa_h_replay_src = ngx_string("fly-replay-src");
 
 static const ngx_oa_problem_t  ngx_oa_problem_unverified = {
     403, ngx_string("replay_unverified"),
-    ngx_string("This machine answers only to its router."), 0
+    ngx_string("This machine answers only to its router."), 0,
+    ngx_null_string
 };
 
 
@@ -23,9 +24,10 @@ ngx_oa_replay_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_oa_router_loc_conf_t *rlcf = conf;
 
-    ngx_int_t      rc;
-    ngx_str_t     *value, secret;
-    ngx_oa_fly_t  *fly;
+    ngx_int_t                   rc;
+    ngx_str_t                  *value, secret;
+    ngx_oa_fly_t               *fly;
+    ngx_oa_router_main_conf_t  *rmcf;
 
     if (rlcf->verify_key != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
@@ -57,6 +59,9 @@ ngx_oa_replay_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     rc = oa_replay_decode_key(&secret, rlcf->verify_key);
 
     OPENSSL_cleanse(secret.data, secret.len);
+
+    rmcf = ngx_http_conf_get_module_main_conf(cf, ngx_oa_router_module);
+    rmcf->verify = 1;
 
     if (rc != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

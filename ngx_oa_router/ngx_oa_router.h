@@ -9,13 +9,14 @@
 
 
 #include "ngx_oa_core.h"
+#include "oa_args.h"
 #include "oa_host.h"
+#include "oa_percent.h"
 #include "oa_replay.h"
 #include "oa_route.h"
 #include "oa_table.h"
 
 
-typedef struct ngx_oa_feed_s         ngx_oa_feed_t;
 typedef struct ngx_oa_routes_file_s  ngx_oa_routes_file_t;
 
 
@@ -45,6 +46,7 @@ typedef struct {
     ngx_oa_zone_t               *zone;
 
     ngx_oa_duty_t                duty;         /* to keep it in step */
+    ngx_oa_feed_source_t         feed_source;
     ngx_oa_feed_t               *feed;
     ngx_oa_routes_file_t        *reader;
 } ngx_oa_routes_t;
@@ -52,6 +54,8 @@ typedef struct {
 
 typedef struct {
     ngx_array_t                  routes;       /* ngx_oa_routes_t * */
+    ngx_array_t                  replays;      /* void **: loc_conf */
+    ngx_uint_t                   verify;       /* by some oa_replay_verify */
     ngx_oa_zone_part_t           part;
     oa_table_t                   table;
     ngx_oa_zone_t               *zone;
@@ -113,6 +117,7 @@ typedef struct {
     ngx_array_t                 *set_headers;  /* ngx_oa_set_header_t */
     ngx_array_t                 *hide_headers; /* ngx_str_t */
     ngx_str_t                    large;
+    ngx_http_complex_value_t    *login_url;
 
     u_char                      *verify_key;   /* OA_REPLAY_KEY_LEN bytes */
 } ngx_oa_router_loc_conf_t;
@@ -189,11 +194,11 @@ ngx_int_t ngx_oa_routes_get(ngx_oa_routes_t *routes, uint64_t hash,
 /*
  * Asks the database for a label, with everybody else who asks for it: flight
  * is on board, landed() will be called, and then the answer is in the table.
- * NGX_DECLINED: the answer is there already.  NGX_ERROR: it cannot be asked
+ * NGX_DECLINED: the answer is there already, unless it is asked for again.  NGX_ERROR: it cannot be asked
  * now.  flight->key is the hash of the label.
  */
 ngx_int_t ngx_oa_routes_ask(ngx_oa_routes_t *routes, const ngx_str_t *label,
-    ngx_oa_flight_t *flight);
+    ngx_oa_flight_t *flight, ngx_uint_t again);
 
 /* The columns in which rows are read, and what becomes of them. */
 #define NGX_OA_ROUTES_COLUMNS                                                 \
@@ -218,10 +223,11 @@ ngx_int_t ngx_oa_routes_file_start(ngx_oa_routes_t *routes);
 void ngx_oa_routes_file_stop(ngx_oa_routes_t *routes);
 
 
-/* The change feed: ngx_oa_feed.c */
+/* The change feed: ngx_oa_routes_feed.c */
 
-ngx_int_t ngx_oa_feed_start(ngx_oa_routes_t *routes);
-void ngx_oa_feed_stop(ngx_oa_routes_t *routes);
+ngx_int_t ngx_oa_routes_feed_init(ngx_conf_t *cf, ngx_oa_routes_t *routes);
+ngx_int_t ngx_oa_routes_feed_start(ngx_oa_routes_t *routes);
+void ngx_oa_routes_feed_stop(ngx_oa_routes_t *routes);
 
 
 /* Requests */
@@ -242,6 +248,10 @@ ngx_int_t ngx_oa_router_prefetch_index(ngx_http_request_t *r);
 ngx_int_t ngx_oa_router_prefetch_record(ngx_http_request_t *r);
 ngx_int_t ngx_oa_router_handler(ngx_http_request_t *r);
 
+/* What must not travel: of auth, where it is loaded, or "access_token". */
+ngx_int_t ngx_oa_router_credentials(ngx_http_request_t *r,
+    ngx_oa_credentials_t *credentials);
+
 /* ngx_oa_replay.c: the content handler */
 ngx_int_t ngx_oa_replay_handler(ngx_http_request_t *r);
 
@@ -253,6 +263,10 @@ char *ngx_oa_replay_set_header(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_oa_replay_hide_header(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_oa_replay_check(ngx_conf_t *cf, ngx_oa_router_loc_conf_t *conf);
+
+/* What can be told when all of the configuration was read. */
+ngx_int_t ngx_oa_replay_check_auth(ngx_oa_router_main_conf_t *rmcf,
+    ngx_log_t *log);
 
 /* ngx_oa_replay_verify.c */
 char *ngx_oa_replay_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -8,6 +8,8 @@
 
 
 #include "ngx_oa_router.h"
+#include "oa_accept.h"
+#include "oa_args.h"
 
 
 /* Routes may still be on their way from the snapshot for so long. */
@@ -21,17 +23,23 @@
 
 
 static void ngx_oa_router_cleanup(void *data);
+static ngx_int_t ngx_oa_router_identify(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx);
 static ngx_int_t ngx_oa_router_find(ngx_http_request_t *r,
     ngx_oa_router_ctx_t *ctx);
+static ngx_int_t ngx_oa_router_ask(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx, ngx_uint_t again);
+static ngx_int_t ngx_oa_router_blind(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx);
+static ngx_uint_t ngx_oa_router_is_idle(ngx_oa_router_ctx_t *ctx);
+static ngx_int_t ngx_oa_router_login(ngx_http_request_t *r,
+    ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf);
 static ngx_int_t ngx_oa_router_unavailable(ngx_http_request_t *r,
     ngx_oa_router_ctx_t *ctx);
 static void ngx_oa_router_landed(ngx_oa_flight_t *flight, ngx_int_t rc);
 static void ngx_oa_router_timer(ngx_event_t *ev);
 static ngx_oa_router_ctx_t *ngx_oa_router_host(ngx_http_request_t *r);
 static ngx_uint_t ngx_oa_router_look(ngx_oa_router_ctx_t *ctx);
-static ngx_int_t ngx_oa_router_admit(ngx_http_request_t *r,
-    ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf,
-    const ngx_oa_problem_t **problem);
 static ngx_uint_t ngx_oa_router_may(ngx_oa_router_ctx_t *ctx,
     ngx_oa_router_loc_conf_t *rlcf);
 static const ngx_oa_problem_t *ngx_oa_router_status(ngx_oa_router_ctx_t *ctx);
@@ -39,65 +47,53 @@ static ngx_int_t ngx_oa_router_refuse(ngx_http_request_t *r,
     ngx_oa_router_ctx_t *ctx, const ngx_oa_problem_t *problem);
 
 
+static const ngx_str_t  ngx_oa_accept = ngx_string("accept");
+static const ngx_str_t  ngx_oa_location = ngx_string("Location");
+static const ngx_str_t  ngx_oa_cache_control = ngx_string("Cache-Control");
+static const ngx_str_t  ngx_oa_no_store = ngx_string("no-store");
+
+
 static const ngx_oa_problem_t  ngx_oa_problem_not_found = {
     404, ngx_string("route_not_found"),
-    ngx_string("There is no agent at this address."), 0
-};
-
-static const ngx_oa_problem_t  ngx_oa_problem_login = {
-    401, ngx_string("login_required"),
-    ngx_string("Log in to reach this agent."), 0
+    ngx_string("There is no agent at this address."), 0,
+    ngx_null_string
 };
 
 static const ngx_oa_problem_t  ngx_oa_problem_unavailable = {
     503, ngx_string("routes_unavailable"),
     ngx_string("It cannot be found out now whether there is an agent at this "
-               "address. Try again in a moment."), 2
+               "address. Try again in a moment."), 2,
+    ngx_null_string
 };
 
 static const ngx_oa_problem_t  ngx_oa_problem_disabled = {
     402, ngx_string("disabled"),
-    ngx_string("This agent is disabled."), 0
+    ngx_string("This agent is disabled."), 0,
+    ngx_null_string
 };
 
 static const ngx_oa_problem_t  ngx_oa_problem_provisioning = {
     503, ngx_string("provisioning"),
-    ngx_string("This agent's machine is being made."), 5
+    ngx_string("This agent's machine is being made."), 5,
+    ngx_null_string
 };
 
 static const ngx_oa_problem_t  ngx_oa_problem_provision_failed = {
     503, ngx_string("provision_failed"),
-    ngx_string("This agent's machine could not be made."), 30
+    ngx_string("This agent's machine could not be made."), 30,
+    ngx_null_string
 };
 
 
 ngx_oa_router_ctx_t *
 ngx_oa_router_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t    *cln;
-    ngx_oa_router_ctx_t   *ctx, **kept;
+    ngx_oa_router_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_oa_router_module);
+    ctx = ngx_oa_request_ctx(r, &ngx_oa_router_module, ngx_oa_router_cleanup);
 
     if (ctx) {
         return ctx;
-    }
-
-    if (r->internal || r->filter_finalize) {
-
-        for (cln = r->pool->cleanup; cln; cln = cln->next) {
-
-            if (cln->handler != ngx_oa_router_cleanup) {
-                continue;
-            }
-
-            kept = cln->data;
-
-            if ((*kept)->request == r) {
-                ngx_http_set_ctx(r, *kept, ngx_oa_router_module);
-                return *kept;
-            }
-        }
     }
 
     ctx = ngx_palloc(r->pool, sizeof(ngx_oa_router_ctx_t));
@@ -117,36 +113,18 @@ ngx_oa_router_ctx(ngx_http_request_t *r)
 ngx_int_t
 ngx_oa_router_keep(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
 {
-    ngx_pool_cleanup_t    *cln;
-    ngx_oa_router_ctx_t  **kept;
-
-    if (ctx->kept) {
-        return NGX_OK;
-    }
-
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_oa_router_ctx_t *));
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    kept = cln->data;
-    *kept = ctx;
-
-    cln->handler = ngx_oa_router_cleanup;
-    ctx->kept = 1;
-
-    return NGX_OK;
+    return ngx_oa_request_keep(r, ctx, &ctx->kept, ngx_oa_router_cleanup);
 }
 
 
 static void
 ngx_oa_router_cleanup(void *data)
 {
-    ngx_oa_router_ctx_t **kept = data;
+    ngx_oa_kept_t *kept = data;
 
     ngx_oa_router_ctx_t  *ctx;
 
-    ctx = *kept;
+    ctx = kept->ctx;
 
     switch (ctx->state) {
 
@@ -306,7 +284,7 @@ ngx_oa_router_handler(ngx_http_request_t *r)
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_oa_router_module);
 
-    if (rlcf->routes == NULL) {
+    if (rlcf->routes == NULL || (ngx_oa_is_session && ngx_oa_is_session(r))) {
         return NGX_DECLINED;
     }
 
@@ -321,29 +299,87 @@ ngx_oa_router_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    if (ctx->label.len == 0) {
+        return ngx_oa_router_refuse(r, ctx, &ngx_oa_problem_not_found);
+    }
+
+    rc = ngx_oa_router_identify(r, ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ctx->identity.who == NGX_OA_REFUSED) {
+        return ngx_oa_router_refuse(r, ctx, ctx->identity.problem);
+    }
+
     rc = ngx_oa_router_find(r, ctx);
+
+    if (rc == NGX_OK) {
+
+        if (ngx_oa_router_may(ctx, rlcf)) {
+            problem = ngx_oa_router_status(ctx);
+
+            if (problem) {
+                return ngx_oa_router_refuse(r, ctx, problem);
+            }
+
+            ctx->state = NGX_OA_ROUTE_ADMITTED;
+            return NGX_DECLINED;
+        }
+
+        rc = ngx_oa_router_blind(r, ctx);
+    }
 
     if (rc == NGX_AGAIN) {
         return NGX_AGAIN;
     }
 
-    if (rc == NGX_OK) {
-        rc = ngx_oa_router_admit(r, ctx, rlcf, &problem);
+    /* to nobody all names are alike, even while the database is away */
 
-        if (rc == NGX_OK) {
-            ctx->state = NGX_OA_ROUTE_ADMITTED;
-            return NGX_DECLINED;
-        }
-
-        if (rc != NGX_DECLINED) {
-            return rc;
-        }
-
-    } else {
-        problem = &ngx_oa_problem_unavailable;
+    if (ctx->authenticated && ctx->identity.who == NGX_OA_NOBODY) {
+        return ngx_oa_router_login(r, ctx, rlcf);
     }
 
-    return ngx_oa_router_refuse(r, ctx, problem);
+    return ngx_oa_router_refuse(r, ctx, rc == NGX_OK
+                                        ? &ngx_oa_problem_not_found
+                                        : &ngx_oa_problem_unavailable);
+}
+
+
+ngx_int_t
+ngx_oa_router_credentials(ngx_http_request_t *r,
+    ngx_oa_credentials_t *credentials)
+{
+    if (ngx_oa_credentials) {
+        return ngx_oa_credentials(r, credentials);
+    }
+
+    ngx_memzero(credentials, sizeof(ngx_oa_credentials_t));
+
+    credentials->args = &oa_args_token;
+    credentials->nargs = 1;
+
+    return NGX_OK;
+}
+
+
+/* Who is asking; the identity is that of no issuer where auth is off. */
+
+static ngx_int_t
+ngx_oa_router_identify(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_oa_identify ? ngx_oa_identify(r, &ctx->identity) : NGX_DECLINED;
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx->authenticated = (rc == NGX_OK);
+
+    return NGX_OK;
 }
 
 
@@ -358,10 +394,6 @@ ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
     ngx_oa_routes_t  *routes;
 
     routes = ctx->routes;
-
-    if (ctx->label.len == 0) {
-        return NGX_OK;
-    }
 
     switch (ctx->state) {
 
@@ -402,10 +434,22 @@ ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
                                                        : NGX_OK;
         }
 
+        if (ngx_oa_router_is_idle(ctx)) {
+            return NGX_DECLINED;
+        }
+
         ngx_oa_count(NGX_OA_COUNT_ROUTE_MISSES);
         break;
     }
 
+    return ngx_oa_router_ask(r, ctx, 0);
+}
+
+
+static ngx_int_t
+ngx_oa_router_ask(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
+    ngx_uint_t again)
+{
     if (ctx->asked++ == NGX_OA_ASK_TIMES
         || ngx_oa_router_keep(r, ctx) != NGX_OK)
     {
@@ -417,7 +461,7 @@ ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
     ctx->flight.landed = ngx_oa_router_landed;
     ctx->flight.data = ctx;
 
-    switch (ngx_oa_routes_ask(routes, &ctx->label, &ctx->flight)) {
+    switch (ngx_oa_routes_ask(ctx->routes, &ctx->label, &ctx->flight, again)) {
 
     case NGX_OK:
         ctx->state = NGX_OA_ROUTE_ASKING;
@@ -430,6 +474,68 @@ ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
     default:
         return ngx_oa_router_unavailable(r, ctx);
     }
+}
+
+
+/*
+ * Whoever may not pass learns nothing from the time it takes, either: for them
+ * a route is asked for as if it were not known, as seldom as a name that has
+ * none, and is not known while the database is away.
+ */
+
+static ngx_int_t
+ngx_oa_router_blind(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
+{
+    ngx_oa_routes_t  *routes;
+
+    routes = ctx->routes;
+
+    if (!ctx->found || !ctx->authenticated
+        || routes->source == NGX_OA_SOURCE_FILE)
+    {
+        return NGX_OK;
+    }
+
+    if (ctx->state == NGX_OA_ROUTE_LANDED && ctx->asked) {
+
+        if (ctx->rc != NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+        oa_table_refuse(routes->table, ctx->hash, ngx_current_msec);
+        return NGX_OK;
+    }
+
+    if (oa_table_is_refused(routes->table, ctx->hash, ngx_current_msec,
+                            routes->negative_ttl))
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_oa_router_is_idle(ctx)) {
+        return NGX_DECLINED;
+    }
+
+    /* what comes is looked at anew */
+
+    ctx->found = 0;
+
+    return ngx_oa_router_ask(r, ctx, 1);
+}
+
+
+/* Nobody waits for a database that is known to be away, just to log in. */
+
+static ngx_uint_t
+ngx_oa_router_is_idle(ngx_oa_router_ctx_t *ctx)
+{
+    oa_table_state_e  state;
+
+    state = ctx->routes->info->state;
+
+    return ctx->authenticated
+           && ctx->identity.who == NGX_OA_NOBODY
+           && (state == OA_TABLE_STALE || state == OA_TABLE_SNAPSHOT);
 }
 
 
@@ -489,43 +595,8 @@ ngx_oa_router_timer(ngx_event_t *ev)
 
 /*
  * Existence and access together: who may not reach a route gets the same
- * answer as if there were none.  NGX_OK, NGX_DECLINED with a problem, or what
- * the hook of authentication said.
+ * answer as if there were none.
  */
-
-static ngx_int_t
-ngx_oa_router_admit(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
-    ngx_oa_router_loc_conf_t *rlcf, const ngx_oa_problem_t **problem)
-{
-    ngx_int_t  rc;
-
-    if (ctx->label.len == 0) {
-        *problem = &ngx_oa_problem_not_found;
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_oa_identify ? ngx_oa_identify(r, &ctx->identity) : NGX_DECLINED;
-
-    if (rc != NGX_OK && rc != NGX_DECLINED) {
-        return rc;
-    }
-
-    ctx->authenticated = (rc == NGX_OK);
-
-    if (ctx->found && ngx_oa_router_may(ctx, rlcf)) {
-        *problem = ngx_oa_router_status(ctx);
-        return *problem ? NGX_DECLINED : NGX_OK;
-    }
-
-    *problem = &ngx_oa_problem_not_found;
-
-    if (ctx->authenticated && ctx->identity.issuer.len == 0) {
-        *problem = &ngx_oa_problem_login;
-    }
-
-    return NGX_DECLINED;
-}
-
 
 static ngx_uint_t
 ngx_oa_router_may(ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf)
@@ -534,6 +605,10 @@ ngx_oa_router_may(ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf)
     oa_route_t  route;
     ngx_str_t  *users;
     ngx_uint_t  access;
+
+    if (!ctx->found || ctx->identity.needed) {
+        return 0;
+    }
 
     access = rlcf->access;
 
@@ -558,7 +633,7 @@ ngx_oa_router_may(ngx_oa_router_ctx_t *ctx, ngx_oa_router_loc_conf_t *rlcf)
         return 1;
     }
 
-    if (!ctx->authenticated || ctx->identity.issuer.len == 0) {
+    if (ctx->identity.who != NGX_OA_KNOWN) {
         return 0;
     }
 
@@ -610,6 +685,47 @@ ngx_oa_router_status(ngx_oa_router_ctx_t *ctx)
     default:
         return &ngx_oa_problem_provision_failed;
     }
+}
+
+
+/* A browser is sent to the login page, everybody else is told to log in. */
+
+static ngx_int_t
+ngx_oa_router_login(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
+    ngx_oa_router_loc_conf_t *rlcf)
+{
+    ngx_str_t        *accept, url;
+    ngx_table_elt_t  *h;
+
+    accept = ngx_oa_request_header(r, &ngx_oa_accept, NULL);
+
+    if (rlcf->login_url == NULL
+        || !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
+        || accept == NULL || !oa_accept_html(accept))
+    {
+        return ngx_oa_router_refuse(r, ctx, ctx->identity.problem);
+    }
+
+    if (ngx_http_complex_value(r, rlcf->login_url, &url) != NGX_OK
+        || ngx_oa_response_header(r, &ngx_oa_cache_control, &ngx_oa_no_store)
+           == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    h = ngx_oa_response_header(r, &ngx_oa_location, &url);
+
+    ctx->state = NGX_OA_ROUTE_REFUSED;
+
+    if (h == NULL || ngx_oa_router_keep(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r->headers_out.location = h;
+
+    ngx_http_finalize_request(r, NGX_HTTP_MOVED_TEMPORARILY);
+
+    return NGX_DONE;
 }
 
 

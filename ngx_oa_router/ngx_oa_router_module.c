@@ -19,6 +19,11 @@ static ngx_int_t ngx_oa_router_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_oa_router_add_handler(ngx_conf_t *cf,
     ngx_http_phases phase, ngx_http_handler_pt handler);
 static char *ngx_oa_router(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_oa_router_check_users(ngx_conf_t *cf,
+    ngx_oa_router_main_conf_t *rmcf);
+static char *ngx_oa_router_login_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_uint_t ngx_oa_router_is_bound(ngx_http_request_t *r);
 static char *ngx_oa_router_machine_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_oa_router_large(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -66,6 +71,13 @@ static ngx_command_t  ngx_oa_router_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_oa_router_loc_conf_t, access),
       ngx_oa_router_access },
+
+    { ngx_string("oa_login_url"),
+      NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
+      ngx_oa_router_login_url,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("oa_machine_key"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
@@ -173,7 +185,9 @@ ngx_oa_router_create_main_conf(ngx_conf_t *cf)
     }
 
     if (ngx_array_init(&rmcf->routes, cf->pool, 4, sizeof(ngx_oa_routes_t *))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_array_init(&rmcf->replays, cf->pool, 4, sizeof(void **))
+           != NGX_OK)
     {
         return NULL;
     }
@@ -206,6 +220,7 @@ ngx_oa_router_create_loc_conf(ngx_conf_t *cf)
     rlcf->set_headers = NGX_CONF_UNSET_PTR;
     rlcf->hide_headers = NGX_CONF_UNSET_PTR;
     rlcf->verify_key = NGX_CONF_UNSET_PTR;
+    rlcf->login_url = NGX_CONF_UNSET_PTR;
 
     return rlcf;
 }
@@ -235,6 +250,7 @@ ngx_oa_router_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->set_headers, prev->set_headers, NULL);
     ngx_conf_merge_ptr_value(conf->hide_headers, prev->hide_headers, NULL);
     ngx_conf_merge_ptr_value(conf->verify_key, prev->verify_key, NULL);
+    ngx_conf_merge_ptr_value(conf->login_url, prev->login_url, NULL);
     ngx_conf_merge_str_value(conf->large, prev->large, "");
 
     if (conf->replay_key.data == NULL) {
@@ -270,6 +286,12 @@ ngx_oa_router_postconfiguration(ngx_conf_t *cf)
         }
     }
 
+    if (ngx_oa_router_check_users(cf, rmcf) != NGX_OK
+        || ngx_oa_replay_check_auth(rmcf, cf->log) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (rmcf->routes.nelts) {
         ngx_str_set(&rmcf->part.name, "routes");
         rmcf->part.size = ngx_oa_router_zone_size;
@@ -284,29 +306,104 @@ ngx_oa_router_postconfiguration(ngx_conf_t *cf)
 
     /* in a phase the handler added last runs first */
 
-    if (ngx_oa_router_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
-                                  ngx_oa_router_handler)
-        != NGX_OK
-        || ngx_oa_router_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
-                                     ngx_oa_replay_verify_handler)
-           != NGX_OK)
+    if (rmcf->routes.nelts
+        && (ngx_oa_router_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                      ngx_oa_router_handler)
+            != NGX_OK
+            || ngx_oa_router_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
+                                         ngx_oa_router_prefetch_index)
+               != NGX_OK
+            || ngx_oa_router_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
+                                         ngx_oa_router_prefetch_record)
+               != NGX_OK))
     {
         return NGX_ERROR;
     }
 
-    if (rmcf->routes.nelts == 0) {
+    if (!rmcf->verify) {
         return NGX_OK;
     }
 
-    if (ngx_oa_router_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
-                                  ngx_oa_router_prefetch_index)
-        != NGX_OK)
+    return ngx_oa_router_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                     ngx_oa_replay_verify_handler);
+}
+
+
+/*
+ * The same subject of two issuers is two users: with several issuers it must
+ * be said whose own the routes.
+ */
+
+static ngx_int_t
+ngx_oa_router_check_users(ngx_conf_t *cf, ngx_oa_router_main_conf_t *rmcf)
+{
+    ngx_str_t         *name;
+    ngx_uint_t         i, n;
+    ngx_array_t        names;
+    ngx_oa_routes_t  **routes;
+
+    if (ngx_oa_auth_conf == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_array_init(&names, cf->temp_pool, 4, sizeof(ngx_str_t)) != NGX_OK
+        || ngx_oa_auth_conf->issuers(cf, &names) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_oa_router_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
-                                     ngx_oa_router_prefetch_record);
+    name = names.elts;
+    routes = rmcf->routes.elts;
+
+    for (i = 0; i < rmcf->routes.nelts; i++) {
+
+        if (routes[i]->users.len == 0 && names.nelts < 2) {
+            continue;
+        }
+
+        for (n = 0; n < names.nelts; n++) {
+            if (name[n].len == routes[i]->users.len
+                && ngx_memcmp(name[n].data, routes[i]->users.data,
+                              name[n].len)
+                   == 0)
+            {
+                break;
+            }
+        }
+
+        if (n < names.nelts) {
+            continue;
+        }
+
+        if (routes[i]->users.len) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "oa_routes \"%V\": \"users %V\" names no oa_issuer "
+                          "in %V:%ui", &routes[i]->name, &routes[i]->users,
+                          &routes[i]->conf_file, routes[i]->conf_line);
+
+        } else {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "oa_routes \"%V\": with several oa_issuer it needs "
+                          "\"users\" with the one whose subjects own routes "
+                          "in %V:%ui", &routes[i]->name,
+                          &routes[i]->conf_file, routes[i]->conf_line);
+        }
+
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_oa_router_is_bound(ngx_http_request_t *r)
+{
+    ngx_oa_router_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_oa_router_module);
+
+    return rlcf->routes != NULL;
 }
 
 
@@ -344,6 +441,8 @@ ngx_oa_router_init_module(ngx_cycle_t *cycle)
     if (rmcf == NULL) {
         return NGX_OK;
     }
+
+    ngx_oa_is_routed = ngx_oa_router_is_bound;
 
     routes = rmcf->routes.elts;
 
@@ -396,6 +495,53 @@ ngx_oa_router(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                        "must stand before it", &value[1], &value[1]);
 
     return NGX_CONF_ERROR;
+}
+
+
+/* Like ngx_http_set_complex_value_slot(), which takes no "off". */
+
+static char *
+ngx_oa_router_login_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_oa_router_loc_conf_t *rlcf = conf;
+
+    ngx_str_t                         *value;
+    ngx_http_compile_complex_value_t   ccv;
+
+    if (rlcf->login_url != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        rlcf->login_url = NULL;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value[1].data, "https://", 8) != 0
+        && ngx_strncmp(value[1].data, "http://", 7) != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid URL \"%V\", expected one that begins with "
+                           "\"https://\" or \"http://\", or \"off\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    rlcf->login_url = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (rlcf->login_url == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &value[1];
+    ccv.complex_value = rlcf->login_url;
+
+    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
+                                                          : NGX_CONF_ERROR;
 }
 
 

@@ -313,6 +313,7 @@ ngx_oa_router_return_url(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     u_char               *url, *p;
     ngx_str_t             value, path, args;
     ngx_oa_router_ctx_t  *ctx;
+    ngx_oa_credentials_t  credentials;
 
     ngx_str_null(&value);
 
@@ -321,6 +322,10 @@ ngx_oa_router_return_url(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     if (ctx == NULL || ctx->label.len == 0) {
         ngx_oa_router_set(v, &value);
         return NGX_OK;
+    }
+
+    if (ngx_oa_router_credentials(r->main, &credentials) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     path = r->main->unparsed_uri;
@@ -346,7 +351,9 @@ ngx_oa_router_return_url(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     if (args.len) {
         *p = '?';
-        size = oa_args_without_token(p + 1, &args) - (p + 1);
+        size = oa_args_strip(p + 1, &args, credentials.args,
+                             credentials.nargs)
+               - (p + 1);
 
         if (size) {
             p += 1 + size;

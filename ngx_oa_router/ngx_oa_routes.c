@@ -17,7 +17,7 @@ typedef struct {
     uint64_t                     key;
     ngx_str_t                    label;
     u_char                       label_buf[64];
-    char                         param[66];    /* a text[] of one label */
+    char                         param[68];    /* a text[] of one label */
 } ngx_oa_lookup_t;
 
 
@@ -310,7 +310,9 @@ ngx_oa_routes_check(ngx_conf_t *cf, ngx_oa_routes_t *routes)
     routes->duty.stop = ngx_oa_routes_duty_stop;
     routes->duty.data = routes;
 
-    if (ngx_oa_duty_add(cf, &routes->duty) != NGX_OK) {
+    if (ngx_oa_duty_add(cf, &routes->duty) != NGX_OK
+        || ngx_oa_routes_feed_init(cf, routes) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -332,7 +334,7 @@ ngx_oa_routes_duty_start(void *data)
     }
 
     if (routes->source == NGX_OA_SOURCE_POSTGRES
-        && ngx_oa_feed_start(routes) != NGX_OK)
+        && ngx_oa_routes_feed_start(routes) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                       "oa_routes \"%V\": the change feed cannot be started",
@@ -346,7 +348,7 @@ ngx_oa_routes_duty_stop(void *data)
 {
     ngx_oa_routes_t *routes = data;
 
-    ngx_oa_feed_stop(routes);
+    ngx_oa_routes_feed_stop(routes);
     ngx_oa_routes_file_stop(routes);
 }
 
@@ -379,7 +381,7 @@ ngx_oa_routes_get(ngx_oa_routes_t *routes, uint64_t hash,
 
 ngx_int_t
 ngx_oa_routes_ask(ngx_oa_routes_t *routes, const ngx_str_t *label,
-    ngx_oa_flight_t *flight)
+    ngx_oa_flight_t *flight, ngx_uint_t again)
 {
     oa_table_copy_t  copy;
 
@@ -389,7 +391,9 @@ ngx_oa_routes_ask(ngx_oa_routes_t *routes, const ngx_str_t *label,
 
     /* another flight may have landed since the caller looked */
 
-    if (ngx_oa_routes_get(routes, flight->key, label, &copy) == NGX_OK) {
+    if (!again
+        && ngx_oa_routes_get(routes, flight->key, label, &copy) == NGX_OK)
+    {
         ngx_oa_flight_land(flight->key, NGX_OK);
         return NGX_DECLINED;
     }
@@ -422,9 +426,9 @@ ngx_oa_lookup_start(ngx_oa_routes_t *routes, uint64_t key,
     lookup->label.data = lookup->label_buf;
     ngx_memcpy(lookup->label_buf, label->data, label->len);
 
-    /* a label needs no quoting */
+    /* quoted: somebody may be named "null" */
 
-    ngx_sprintf((u_char *) lookup->param, "{%V}%Z", label);
+    ngx_sprintf((u_char *) lookup->param, "{\"%V\"}%Z", label);
 
     lookup->query.sql = "SELECT " NGX_OA_ROUTES_COLUMNS
                         " FROM oa.routes_named($1)";

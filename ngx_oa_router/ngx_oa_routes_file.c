@@ -199,6 +199,10 @@ ngx_oa_file_load(ngx_oa_routes_t *routes, ngx_oa_file_id_t *id,
     if (rc == NGX_OK) {
         gen = ++info->gen;
 
+        /* a feed that was followed before begins anew */
+
+        info->feed.position = 0;
+
     } else {
         gen = 0;
         info->state = (info->state < OA_TABLE_LIVE) ? OA_TABLE_COLD

@@ -269,6 +269,27 @@ oa_table_version(oa_table_t *t, ngx_uint_t id, const ngx_str_t *label)
 }
 
 
+void
+oa_table_refuse(oa_table_t *t, uint64_t hash, uint32_t now)
+{
+    __atomic_store_n(&t->shm->refused[hash % OA_REFUSALS],
+                     (hash & 0xffffffff00000000) | now, __ATOMIC_RELAXED);
+}
+
+
+ngx_uint_t
+oa_table_is_refused(oa_table_t *t, uint64_t hash, uint32_t now, uint32_t ttl)
+{
+    uint64_t  refused;
+
+    refused = __atomic_load_n(&t->shm->refused[hash % OA_REFUSALS],
+                              __ATOMIC_RELAXED);
+
+    return (refused >> 32) == (hash >> 32)
+           && oa_age(now, (uint32_t) refused) < ttl;
+}
+
+
 ngx_int_t
 oa_table_put(oa_table_t *t, ngx_uint_t id, const oa_route_t *route,
     uint8_t gen, uint32_t now, oa_table_put_e put)

@@ -24,6 +24,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "oa_feed.h"
 #include "oa_route.h"
 
 
@@ -53,8 +54,7 @@ typedef struct {
     uint32_t             count;       /* routes */
     uint64_t             changes;     /* since the zone is there */
     uint64_t             evicted;
-    uint64_t             position;    /* xmin of the last completed read */
-    uint64_t             identity;    /* a hash of that of its feed */
+    oa_feed_mark_t       feed;        /* of its changes */
     uint64_t             file_ino;    /* the file that was read last */
     uint64_t             file_size;
     uint64_t             file_mtime;  /* nanoseconds */
@@ -112,6 +112,15 @@ void oa_table_prefetch_record(oa_table_t *t, uint64_t hash);
 ngx_int_t oa_table_get(oa_table_t *t, ngx_uint_t id, uint64_t hash,
     const ngx_str_t *label, uint32_t now, uint32_t negative_ttl,
     oa_table_copy_t *copy);
+
+/*
+ * Remembers, without the lock, that somebody was refused a name at this time,
+ * whether there is such a route or not; and tells whether that was less than
+ * ttl ago.  Two names may share a place: the later one counts.
+ */
+void oa_table_refuse(oa_table_t *t, uint64_t hash, uint32_t now);
+ngx_uint_t oa_table_is_refused(oa_table_t *t, uint64_t hash, uint32_t now,
+    uint32_t ttl);
 
 /*
  * All below are for the holder of the lock.

@@ -62,6 +62,10 @@ typedef struct {
         ? 0 : (uint32_t) ((now) - (then)))
 
 
+/* A power of two. */
+#define OA_REFUSALS         4096
+
+
 /* Records come in three sizes, a page holds one. */
 #define OA_CLASSES          3
 
@@ -82,6 +86,8 @@ struct oa_table_shm_s {
 
     uint32_t             negative;    /* next place in the ring */
     uint32_t             negatives[OA_TABLE_NEGATIVES];
+
+    uint64_t             refused[OA_REFUSALS];  /* hash, and when in ms */
 
     oa_table_info_t      tables[OA_TABLES];
 

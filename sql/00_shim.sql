@@ -47,6 +47,7 @@ BEGIN
             id            uuid PRIMARY KEY DEFAULT gen_random_uuid(),
             email         text,
             banned_until  timestamptz,
+            deleted_at    timestamptz,
             created_at    timestamptz DEFAULT now()
         );
         ALTER TABLE auth.users ENABLE ROW LEVEL SECURITY;
@@ -54,11 +55,13 @@ BEGIN
 
     IF to_regclass('auth.sessions') IS NULL THEN
         CREATE TABLE auth.sessions (
-            id          uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-            user_id     uuid NOT NULL REFERENCES auth.users (id)
-                        ON DELETE CASCADE,
-            created_at  timestamptz DEFAULT now(),
-            not_after   timestamptz
+            id            uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+            user_id       uuid NOT NULL REFERENCES auth.users (id)
+                          ON DELETE CASCADE,
+            created_at    timestamptz DEFAULT now(),
+            updated_at    timestamptz,
+            not_after     timestamptz,
+            refreshed_at  timestamp
         );
         CREATE INDEX sessions_user_id_idx ON auth.sessions (user_id);
         ALTER TABLE auth.sessions ENABLE ROW LEVEL SECURITY;

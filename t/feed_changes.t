@@ -69,6 +69,11 @@ becomes('alice', 404, 'deleted');
 insert_route($pg, 'alice', machine => 'm2');
 becomes('alice', 'app=oa-alice;instance=m2', 'made again');
 
+insert_route($pg, 'null', machine => 'm0');
+becomes('null', 'app=oa-null;instance=m0', 'a name that SQL knows');
+$pg->do(q{DELETE FROM public.agent_instances WHERE subdomain = 'null'});
+becomes('null', 404, 'deleted');
+
 # in one transaction only the end counts
 
 my $session = $pg->connect(AutoCommit => 0);

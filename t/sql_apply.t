@@ -51,9 +51,11 @@ CREATE DATABASE supabase OWNER postgres;
 \connect supabase
 CREATE SCHEMA auth AUTHORIZATION supabase_auth_admin;
 CREATE TABLE auth.users (id uuid PRIMARY KEY, email text,
-    banned_until timestamptz);
+    banned_until timestamptz, deleted_at timestamptz);
 CREATE TABLE auth.sessions (id uuid PRIMARY KEY,
-    user_id uuid NOT NULL REFERENCES auth.users (id) ON DELETE CASCADE);
+    user_id uuid NOT NULL REFERENCES auth.users (id) ON DELETE CASCADE,
+    created_at timestamptz, updated_at timestamptz, not_after timestamptz,
+    refreshed_at timestamp);
 ALTER TABLE auth.users OWNER TO supabase_auth_admin;
 ALTER TABLE auth.sessions OWNER TO supabase_auth_admin;
 ALTER TABLE auth.users ENABLE ROW LEVEL SECURITY;
@@ -66,7 +68,7 @@ CREATE FUNCTION auth.uid() RETURNS uuid LANGUAGE sql STABLE AS $$
 $$;
 ALTER FUNCTION auth.uid() OWNER TO supabase_auth_admin;
 GRANT USAGE ON SCHEMA auth TO postgres, anon, authenticated, service_role;
-GRANT SELECT, REFERENCES ON ALL TABLES IN SCHEMA auth TO postgres;
+GRANT SELECT, REFERENCES, TRIGGER ON ALL TABLES IN SCHEMA auth TO postgres;
 GRANT USAGE ON SCHEMA public TO anon, authenticated, service_role;
 ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA public
     GRANT ALL ON TABLES TO anon, authenticated, service_role;
@@ -163,6 +165,50 @@ is(query('bare', 'seed', 'postgres', $feed), "gone|t\nkept|f\nnew|f\n",
 my $before = query('bare', 'seed', 'postgres', $versions);
 apply('bare', 'seed', 'postgres');
 is(query('bare', 'seed', 'postgres', $versions), $before, 'once');
+
+
+# auth's tables as they were when they had fewer columns
+
+is(query('bare', 'postgres', 'postgres', 'CREATE DATABASE old;'), '', 'old');
+is(query('bare', 'old', 'postgres', <<'SQL'), '', 'tables of old');
+CREATE SCHEMA auth;
+CREATE TABLE auth.users (id uuid PRIMARY KEY, banned_until timestamptz);
+CREATE TABLE auth.sessions (id uuid PRIMARY KEY,
+    user_id uuid NOT NULL REFERENCES auth.users (id) ON DELETE CASCADE);
+INSERT INTO auth.users VALUES
+    ('00000000-0000-0000-0000-00000000000a', 'infinity'),
+    ('00000000-0000-0000-0000-00000000000b', '2001-01-01'),
+    ('00000000-0000-0000-0000-00000000000c', NULL);
+SQL
+
+my $revoked = q{SELECT right(id::text, 1), kind FROM oa.revocations
+                 WHERE until > now() ORDER BY 1};
+
+apply('bare', 'old', 'postgres');
+is(query('bare', 'old', 'postgres', $revoked), "a|ban\n",
+   'a ban from before is taken over');
+is(query('bare', 'old', 'postgres', <<'SQL'), '', 'sessions and users go');
+INSERT INTO auth.sessions
+    SELECT '00000000-0000-0000-0000-00000000000d', id
+      FROM auth.users WHERE banned_until < now();
+DELETE FROM auth.sessions;
+DELETE FROM auth.users WHERE banned_until IS NULL;
+SQL
+is(query('bare', 'old', 'postgres', $revoked),
+   "a|ban\nc|ban\nd|session\n", 'and are revoked');
+
+is(query('bare', 'old', 'postgres', <<'SQL'), '', 'past the triggers');
+SET session_replication_role = replica;
+UPDATE auth.users SET banned_until = NULL WHERE banned_until > now();
+UPDATE auth.users SET banned_until = 'infinity' WHERE banned_until < now();
+SQL
+apply('bare', 'old', 'postgres');
+is(query('bare', 'old', 'postgres', $revoked),
+   "b|ban\nc|ban\nd|session\n", 'a ban begun and one ended are found');
+my $changes = 'SELECT id, changed_at FROM oa.revocations ORDER BY 1';
+$before = query('bare', 'old', 'postgres', $changes);
+apply('bare', 'old', 'postgres');
+is(query('bare', 'old', 'postgres', $changes), $before, 'once');
 
 
 start('supabase', 'supabase_admin');

@@ -1,4 +1,4 @@
-# Runs each program of build/unit ("make unit"): TAP of its own, and any
+# Runs each test of build/unit ("make unit"): TAP of its own, and any
 # sanitizer's word is a failure.
 
 use strict;
@@ -11,8 +11,8 @@ use lib "$FindBin::Bin/lib";
 
 use OA::Util qw(top);
 
-my @programs = map { m{([^/]+)\.c$} && $1 ne 'nginx_stub' ? $1 : () }
-               sort glob "$FindBin::Bin/unit/*.c";
+my @programs = map { m{([^/]+)\.c$} ? $1 : () }
+               sort glob "$FindBin::Bin/unit/*_test.c";
 plan skip_all => 'no files in t/unit' unless @programs;
 
 for my $program (@programs) {

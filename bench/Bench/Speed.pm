@@ -184,7 +184,7 @@ sub spec {
 sub run {
     my ($rounds) = @_;
     my %arms = arms();
-    my (%ratio, %rps, %runs, %cost);
+    my (%ratio, %runs, %cost);
 
     for my $name (sort keys %arms) {
         next unless grep { !m{/} and !-e OA::Nginx->module_path($_) }
@@ -217,37 +217,19 @@ sub run {
                                   spec($name => $arms{$name}));
             my ($base, $arm) = @$got{ 'base', $name };
 
-            # in a turn without an answer something else had the CPU
-            push @{ $ratio{$name} }, Bench::median(
-                map { $arm->{turns}[$_] / $base->{turns}[$_] }
-                grep { $arm->{turns}[$_] and $base->{turns}[$_] }
-                0 .. $#{ $arm->{turns} }) // die "no turn has answers\n";
-
-            # the worker's own time: holds where others took its CPU
-            push @{ $cost{$name} }, $arm->{rps} / $arm->{server_cpu}
-                                   * $base->{server_cpu} / $base->{rps};
-
-            for ($base, $arm) {
-                push @{ $rps{ $_->{arm} } }, Bench::median(@{ $_->{turns} });
-                push @{ $runs{ $_->{arm} } }, $_;
-            }
+            push @{ $ratio{$name} },
+                Bench::over_turns(sub { $_[0] / $_[1] }, $arm, $base);
+            push @{ $cost{$name} },
+                Bench::cpu_cost($base) / Bench::cpu_cost($arm);
+            push @{ $runs{ $_->{arm} } }, $_ for $base, $arm;
         }
         print '.';
     }
     print "\n\n";
 
-    for my $name (sort { $rps{$b}[0] <=> $rps{$a}[0] } keys %rps) {
-        my @runs = @{ $runs{$name} };
-        my %m = map { my $key = $_;
-                      $key => Bench::median(map { $_->{$key} } @runs) }
-                qw(busy server_cpu p50_us p99_us);
-        printf "%-26s %7.0f/s  p50 %4.0f us  p99 %5.0f us  worker's CPU "
-               . "%3.0f %%  per CPU second %s  generator busy %3.0f %%\n",
-            $arms{$name}{title}, Bench::median(@{ $rps{$name} }),
-            @m{qw(p50_us p99_us)}, 100 * $m{server_cpu},
-            $cost{$name} ? sprintf('%.3f', Bench::median(@{ $cost{$name} }))
-                          : '1    ', 100 * $m{busy};
-    }
+    Bench::lines(map {
+        { title => $arms{$_}{title}, runs => $runs{$_}, cost => $cost{$_} }
+    } keys %runs);
 
     $_->{nginx}->stop for values %arms;
 
@@ -258,13 +240,7 @@ sub rows {
     my ($arms, $ratio) = @_;
     my @rows;
 
-    my $row = sub {
-        my ($what, $against, $values, %more) = @_;
-        my ($low, $high) = Bench::interval(@$values);
-        push @rows, { what => $what, against => $against,
-                      value => Bench::median(@$values), low => $low,
-                      high => $high, %more };
-    };
+    my $row = sub { push @rows, Bench::row(@_) };
 
     for (['few', reach => 0.92], ['map'], ['map_204'], ['lua'], ['same']) {
         my ($name, @reach) = @$_;

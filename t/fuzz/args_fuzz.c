@@ -1,15 +1,19 @@
 
-/* oa_args_without_token() and oa_percent_encode(). */
+/*
+ * Arguments with a token: what is taken out, is masked and is found, against
+ * the same written naively.  What was stripped or masked holds no token.
+ */
 
 
 #include "fuzz.h"
-#include "oa_host.h"
+#include "oa_args.h"
+#include "oa_percent.h"
 
 
 /* decodes the whole name first, then looks at it */
 
 static ngx_uint_t
-is_token(const u_char *p, size_t len)
+is_token(const u_char *p, size_t len, ngx_uint_t exact)
 {
     char      hex[3], name[13];
     size_t    i, n;
@@ -39,16 +43,17 @@ is_token(const u_char *p, size_t len)
 
     name[n] = '\0';
 
-    return strcasecmp(name, "access_token") == 0;
+    return exact ? strcmp(name, "access_token") == 0
+                 : strcasecmp(name, "access_token") == 0;
 }
 
 
 static void
-test_args(const uint8_t *data, size_t size)
+test_strip(const uint8_t *data, size_t size)
 {
     u_char      *dst, *end, *want, *q;
     size_t       i, start;
-    ngx_str_t    args;
+    ngx_str_t    args, value;
     ngx_uint_t   first;
 
     args.len = size;
@@ -66,7 +71,7 @@ test_args(const uint8_t *data, size_t size)
             continue;
         }
 
-        if (!is_token(data + start, i - start)) {
+        if (!is_token(data + start, i - start, 0)) {
             if (!first) {
                 *q++ = '&';
             }
@@ -79,15 +84,20 @@ test_args(const uint8_t *data, size_t size)
         start = i + 1;
     }
 
-    end = oa_args_without_token(dst, &args);
+    end = oa_args_strip(dst, &args, &oa_args_token, 1);
 
     must(end - dst == q - want);
     must(memcmp(dst, want, q - want) == 0);
 
-    end = oa_args_without_token(args.data, &args);
+    end = oa_args_strip(args.data, &args, &oa_args_token, 1);
 
     must(end - args.data == q - want);
     must(memcmp(args.data, want, q - want) == 0);
+
+    args.len = end - args.data;
+
+    must(oa_args_find(&args, &oa_args_token, dst, &value) == NGX_DECLINED);
+    must(oa_args_strip(dst, &args, &oa_args_token, 1) == dst + args.len);
 
     free(want);
     free(dst);
@@ -96,51 +106,120 @@ test_args(const uint8_t *data, size_t size)
 
 
 static void
-test_percent(const uint8_t *data, size_t size)
+test_find(const uint8_t *data, size_t size)
 {
-    char     hex[3];
-    u_char  *src, *dst, *end, *p;
-    size_t   need, i;
+    u_char         *buf, *want, *end;
+    size_t          i, start, len;
+    ngx_int_t       rc, want_rc;
+    ngx_str_t       args, value, first;
+    const uint8_t  *eq;
 
-    src = fuzz_copy(data, size);
+    args.len = size;
+    args.data = fuzz_copy(data, size);
+    buf = fuzz_alloc(size);
+    want = fuzz_alloc(size);
 
-    must(oa_percent_encode(NULL, src, size, &need) == NULL);
-    must(need >= size && need <= size * 3);
+    rc = oa_args_find(&args, &oa_args_token, buf, &value);
 
-    dst = fuzz_alloc(need);
-    end = oa_percent_encode(dst, src, size, NULL);
+    ngx_str_null(&first);
+    want_rc = NGX_DECLINED;
+    start = 0;
 
-    must((size_t) (end - dst) == need);
-
-    for (p = dst, i = 0; p < end; i++) {
-        must(i < size);
-
-        if (*p != '%') {
-            must(isalnum(*p) || strchr("-._~", *p));
-            must(*p++ == src[i]);
+    for (i = 0; i <= size && size; i++) {
+        if (i < size && data[i] != '&') {
             continue;
         }
 
-        must(end - p >= 3);
-        hex[0] = (char) p[1];
-        hex[1] = (char) p[2];
-        hex[2] = '\0';
-        must(strtol(hex, NULL, 16) == src[i]);
-        p += 3;
+        if (is_token(data + start, i - start, 1)) {
+            eq = memchr(data + start, '=', i - start);
+            len = eq ? (size_t) (data + i - eq - 1) : 0;
+
+            if (want_rc == NGX_DECLINED) {
+                want_rc = NGX_OK;
+                first.len = len;
+                first.data = (u_char *) (eq ? eq + 1 : data + i);
+
+            } else if (len != first.len
+                       || memcmp(data + i - len, first.data, len) != 0)
+            {
+                want_rc = NGX_ERROR;
+            }
+        }
+
+        start = i + 1;
     }
 
-    must(i == size);
+    if (want_rc == NGX_OK) {
+        end = oa_percent_decode(want, first.data, first.len);
 
+        if (end == NULL) {
+            want_rc = NGX_ERROR;
+
+        } else {
+            first.len = end - want;
+            first.data = want;
+        }
+    }
+
+    must(rc == want_rc);
+    must(rc != NGX_OK || fuzz_same(&value, &first));
+
+    free(want);
+    free(buf);
+    free(args.data);
+}
+
+
+static void
+test_mask(const uint8_t *data, size_t size)
+{
+    u_char     *dst, *end, *buf;
+    size_t      need;
+    ngx_int_t   rc;
+    ngx_str_t   args, masked, value;
+
+    args.len = size;
+    args.data = fuzz_copy(data, size);
+
+    must(oa_args_mask(NULL, &args, &oa_args_token, 1, &need) == NULL);
+
+    dst = fuzz_alloc(need);
+    end = oa_args_mask(dst, &args, &oa_args_token, 1, NULL);
+    must((size_t) (end - dst) == need);
+
+    masked.len = need;
+    masked.data = dst;
+    buf = fuzz_alloc(need);
+
+    rc = oa_args_find(&masked, &oa_args_token, buf, &value);
+
+    if (rc == NGX_OK) {
+        must(value.len == 0
+             || (value.len == 3 && memcmp(value.data, "***", 3) == 0));
+    }
+
+    /* the other arguments are what they were */
+
+    end = oa_args_strip(args.data, &args, &oa_args_token, 1);
+    args.len = end - args.data;
+
+    end = oa_args_strip(dst, &masked, &oa_args_token, 1);
+    masked.len = end - dst;
+
+    must(fuzz_same(&args, &masked));
+
+    free(buf);
     free(dst);
-    free(src);
+    free(args.data);
 }
 
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    test_args(data, size);
-    test_percent(data, size);
+    test_strip(data, size);
+    test_find(data, size);
+    test_mask(data, size);
 
     return 0;
 }

@@ -10,7 +10,7 @@ BEGIN;
 
 CREATE EXTENSION IF NOT EXISTS pgtap;
 
-SELECT plan(32);
+SELECT plan(46);
 
 INSERT INTO public.agent_instances (subdomain, fly_app_name, fly_machine_id)
 VALUES ('t-a', 'oa-a', '1a');
@@ -54,7 +54,11 @@ SELECT set_eq(
     ARRAY['oa USAGE', 'oa.routes SELECT',
           'oa.routes_named(text[]) EXECUTE',
           'oa.routes_changed(xid8) EXECUTE',
-          'oa.feed_beat(text) EXECUTE'],
+          'oa.feed_beat(text) EXECUTE',
+          'oa.revocations_of(uuid[]) EXECUTE',
+          'oa.revocations_since(xid8) EXECUTE',
+          'oa.revocations_in_force(text) EXECUTE',
+          'oa.revocations_beat(text) EXECUTE'],
     'its grants');
 
 -- and what it gets by any way, from tables of ours
@@ -82,7 +86,8 @@ SELECT set_eq(
     $$ SELECT p.proname::text FROM pg_proc p
         WHERE p.pronamespace = 'oa'::regnamespace
           AND has_function_privilege('oa_router', p.oid, 'EXECUTE') $$,
-    ARRAY['routes_named', 'routes_changed', 'feed_beat'],
+    ARRAY['routes_named', 'routes_changed', 'feed_beat', 'revocations_of',
+          'revocations_since', 'revocations_in_force', 'revocations_beat'],
     'no other function in oa');
 SELECT is(has_sequence_privilege('oa_router', 'oa.route_version',
                                  'USAGE, SELECT, UPDATE'), false,
@@ -109,6 +114,13 @@ SELECT results_eq(
 SELECT lives_ok('SELECT * FROM oa.feed_beat(''x'')', 'beats');
 SELECT lives_ok('LISTEN oa_routes', 'and listens');
 
+SELECT lives_ok('SELECT * FROM oa.' || q, 'revocations: ' || q)
+  FROM unnest(ARRAY[
+      'revocations_of(''{}'')',
+      'revocations_since(pg_current_xact_id())',
+      'revocations_in_force('''')',
+      'revocations_beat(''x'')']) q;
+
 SELECT throws_ok(q, '42501', NULL, 'not: ' || q)
   FROM unnest(ARRAY[
       'SELECT FROM public.agent_instances',
@@ -117,11 +129,21 @@ SELECT throws_ok(q, '42501', NULL, 'not: ' || q)
       'SELECT FROM auth.users',
       'SELECT FROM oa.route_changes',
       'SELECT FROM oa.feed',
+      'SELECT FROM oa.revocations',
+      'SELECT FROM oa.revoked',
+      'SELECT FROM oa.revocation_feed',
       'SELECT nextval(''oa.route_version'')',
       'INSERT INTO oa.routes (subdomain) VALUES (''t-x'')',
       'UPDATE oa.routes SET app = ''x''',
       'DELETE FROM oa.routes',
       'SELECT oa.prune_tombstones()',
+      'SELECT oa.prune_revocations()',
+      'SELECT oa.revoke_session(gen_random_uuid())',
+      'SELECT oa.revoke_user(gen_random_uuid())',
+      'SELECT oa.unrevoke_session(gen_random_uuid())',
+      'SELECT oa.unrevoke_user(gen_random_uuid())',
+      'SELECT oa.note_revocations(''user'', ''{}'', ''{}'')',
+      'SELECT oa.token_life()',
       'SELECT oa.note_route(''t-x'', false)',
       'SELECT oa.create_instance(gen_random_uuid(), ''t-x'')',
       'SELECT oa.delete_route(gen_random_uuid())',

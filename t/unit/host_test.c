@@ -113,73 +113,6 @@ static const test_pair_t  hosts[] = {
 };
 
 
-static const test_pair_t  args[] = {
-    PAIR("", ""),
-    PAIR("a=1", "a=1"),
-    PAIR("a=1&b=2", "a=1&b=2"),
-    PAIR("&", "&"),
-    PAIR("&&a&&", "&&a&&"),
-    PAIR("a=%2G&b=%", "a=%2G&b=%"),
-    PAIR("b=2&a=1&b=1", "b=2&a=1&b=1"),
-
-    PAIR("access_token", ""),
-    PAIR("access_token=", ""),
-    PAIR("access_token=x", ""),
-    PAIR("access_token=x&a=1", "a=1"),
-    PAIR("a=1&access_token=x", "a=1"),
-    PAIR("a=1&access_token=x&b=2", "a=1&b=2"),
-    PAIR("a=1&access_token&b=2", "a=1&b=2"),
-    PAIR("a=1&access_token", "a=1"),
-    PAIR("access_token=x&access_token=y", ""),
-    PAIR("access_token=x&a=1&access_token=y&access_token=z", "a=1"),
-    PAIR("access_token=x&", ""),
-    PAIR("&access_token=x", ""),
-    PAIR("access_token=x&&a", "&a"),
-    PAIR("a&&access_token=x&&b", "a&&&b"),
-    PAIR("access_token=a=b=c&d", "d"),
-    PAIR("access_token=a;b&d", "d"),
-
-    PAIR("%61ccess_token=x&a=1", "a=1"),
-    PAIR("a=1&access%5ftoken=x", "a=1"),
-    PAIR("a=1&access%5Ftoken=x", "a=1"),
-    PAIR("%61%63%63%65%73%73%5f%74%6f%6b%65%6e=x&a=1", "a=1"),
-    PAIR("%41ccess_toke%4e=x&a=1", "a=1"),
-    PAIR("Access_Token=x&a=1", "a=1"),
-    PAIR("ACCESS_TOKEN=x&a=1", "a=1"),
-
-    PAIR("access_token%3Dx", "access_token%3Dx"),
-    PAIR("%2561ccess_token=x", "%2561ccess_token=x"),
-    PAIR("access_token%00=x", "access_token%00=x"),
-    PAIR("access_token[]=x", "access_token[]=x"),
-    PAIR("access_tokens=x", "access_tokens=x"),
-    PAIR("access_toke=x", "access_toke=x"),
-    PAIR("xaccess_token=x", "xaccess_token=x"),
-    PAIR("my_access_token=x", "my_access_token=x"),
-    PAIR("token=x", "token=x"),
-    PAIR("a=access_token=x", "a=access_token=x"),
-    PAIR("a=access_token", "a=access_token"),
-    PAIR("?access_token=x", "?access_token=x"),
-    PAIR("access-token=x", "access-token=x"),
-    PAIR("access_toke%6=x", "access_toke%6=x"),
-    PAIR("access_toke%", "access_toke%"),
-    PAIR("access_toke%6", "access_toke%6"),
-    PAIR("access_toke%6g=x", "access_toke%6g=x"),
-    PAIR("=access_token", "=access_token"),
-    PAIR("=", "=")
-};
-
-
-static const test_pair_t  texts[] = {
-    PAIR("", ""),
-    PAIR("ABCXYZabcxyz0189-._~", "ABCXYZabcxyz0189-._~"),
-    PAIR("https://alice." DOM "/a b?c=d&e=%20#f",
-         "https%3A%2F%2Falice." DOM "%2Fa%20b%3Fc%3Dd%26e%3D%2520%23f"),
-    PAIR("\0\r\n\x7f\x80\xff", "%00%0D%0A%7F%80%FF"),
-    PAIR("\"'<>\\^`{|}+*!()[];,@$", "%22%27%3C%3E%5C%5E%60%7B%7C%7D%2B%2A"
-         "%21%28%29%5B%5D%3B%2C%40%24")
-};
-
-
 static u_char *
 copy(const ngx_str_t *s)
 {
@@ -418,88 +351,11 @@ test_hash(void)
 }
 
 
-static void
-test_args(void)
-{
-    char        name[120];
-    u_char     *dst, *end;
-    ngx_str_t   s;
-    ngx_uint_t  i;
-
-    for (i = 0; i < sizeof(args) / sizeof(args[0]); i++) {
-        s.len = args[i].in.len;
-        s.data = copy(&args[i].in);
-
-        dst = malloc(s.len ? s.len : 1);
-        if (dst == NULL) {
-            abort();
-        }
-
-        end = oa_args_without_token(dst, &s);
-
-        snprintf(name, sizeof(name), "arguments \"%s\"",
-                 show(s.data, s.len));
-        is_bytes(dst, end - dst, args[i].out.data, args[i].out.len, name);
-
-        end = oa_args_without_token(s.data, &s);
-
-        snprintf(name, sizeof(name), "arguments \"%s\", in place",
-                 show(args[i].in.data, args[i].in.len));
-        is_bytes(s.data, end - s.data, args[i].out.data, args[i].out.len,
-                 name);
-
-        free(dst);
-        free(s.data);
-    }
-
-    ngx_str_null(&s);
-    ok(oa_args_without_token((u_char *) name, &s) == (u_char *) name,
-       "no arguments");
-}
-
-
-static void
-test_percent(void)
-{
-    char        name[120];
-    u_char     *dst, *end, *src;
-    size_t      size, again;
-    ngx_uint_t  i;
-
-    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        src = copy(&texts[i].in);
-        size = 0;
-
-        end = oa_percent_encode(NULL, src, texts[i].in.len, &size);
-
-        ok(end == NULL && size == texts[i].out.len, "size of \"%s\"",
-           show(src, texts[i].in.len));
-
-        dst = malloc(size ? size : 1);
-        if (dst == NULL) {
-            abort();
-        }
-
-        end = oa_percent_encode(dst, src, texts[i].in.len,
-                                i % 2 ? NULL : &again);
-
-        snprintf(name, sizeof(name), "percent \"%s\"",
-                 show(src, texts[i].in.len));
-        is_bytes(dst, end - dst, texts[i].out.data, texts[i].out.len, name);
-
-        free(dst);
-        free(src);
-    }
-}
-
-
 int
 main(void)
 {
     test_hosts();
     test_hash();
-    test_args();
-    test_percent();
 
     return done_testing();
 }

@@ -12,12 +12,9 @@ static ngx_cycle_t  stub_cycle = { .log = &stub_log };
 volatile ngx_cycle_t  *ngx_cycle = &stub_cycle;
 
 
-static void stub_init(void) __attribute__((constructor));
+/* As ngx_os_init() and main() would. */
 
-
-/* as ngx_os_init() and main() would */
-
-static void
+static __attribute__((constructor)) void
 stub_init(void)
 {
     ngx_pagesize = 4096;

@@ -226,7 +226,7 @@ sub _serve {
     }
 
     while (my $head = _read_head($socket)) {
-        my ($line, @headers) = split /\r\n/, $head;
+        my ($line, @headers) = split /\r\n/, $head =~ s/\r\n\r\n.*//sr;
         my ($method, $path) = split / /, $line;
         my %headers = map { my ($n, $v) = split /: */, $_, 2; (lc $n => $v) }
                       @headers;
