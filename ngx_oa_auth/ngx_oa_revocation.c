@@ -16,6 +16,7 @@
 
 #define NGX_OA_REVOKED_COLUMNS  2    /* id, seconds */
 #define NGX_OA_REVOKED_BATCH    100  /* rows, while the lock is held */
+#define NGX_OA_REVOKED_MAX      (100 * 365 * 86400L)  /* seconds */
 
 
 /* In the zone the mark comes first, and the set on the next cache line. */
@@ -296,7 +297,13 @@ ngx_oa_revocation_row(PGresult *res, int row, u_char *id, time_t *left)
     *left = ngx_atotm((u_char *) PQgetvalue(res, row, 1),
                       PQgetlength(res, row, 1));
 
-    return *left == NGX_ERROR ? NGX_ERROR : NGX_OK;
+    if (*left == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    *left = ngx_min(*left, NGX_OA_REVOKED_MAX);
+
+    return NGX_OK;
 }
 
 

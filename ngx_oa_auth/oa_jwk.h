@@ -44,9 +44,9 @@ typedef void (*oa_jwk_skipped_pt)(void *data, const ngx_str_t *kid,
  * "use" other than "sig"; with "key_ops" that do not have "verify"; of a kty,
  * crv or alg that is not ours or that do not go together; "oct" (a secret has
  * no business in a set of public keys); private keys; RSA below 2048 or above
- * 8192 bits, e even or below 3; coordinates of a wrong length, points not on
- * their curve; a kid that is no string or over OA_JWS_KID_MAX; the later of
- * two with the same kid.
+ * 8192 bits, n even, e even, below 3 or above 64 bits; coordinates of a wrong
+ * length, EC points not on their curve; a kid that is no string or over
+ * OA_JWS_KID_MAX; the later of two with the same kid.
  */
 ngx_int_t oa_jwks_parse(const u_char *json, size_t len, oa_jwks_t **set,
     oa_jwk_skipped_pt skipped, void *data, const char **why);
@@ -77,9 +77,9 @@ const ngx_str_t *oa_jwk_kid(const oa_jwk_t *key);
 /*
  * Verifies.  signature is still encoded.  NGX_OK, or NGX_DECLINED for
  * anything that is no good signature of input by this key with this alg: not
- * canonical base64url, not of the exact length, r or s not in [1, n-1].
- * NGX_ERROR when OpenSSL fails otherwise.  HMACs are compared in constant
- * time.
+ * canonical base64url, not of the exact length, r or s not in [1, n-1], a salt
+ * that is not as long as the digest.  NGX_ERROR when OpenSSL fails before it
+ * comes to that.  HMACs are compared in constant time.
  */
 ngx_int_t oa_jwk_verify(oa_jwk_t *key, oa_alg_e alg, const ngx_str_t *input,
     const ngx_str_t *signature);

@@ -463,7 +463,6 @@ static ngx_int_t
 oa_jwk_verify_digest(oa_jwk_t *key, oa_alg_e alg, const ngx_str_t *input,
     const u_char *signature, size_t len)
 {
-    int           rc;
     u_char        digest[EVP_MAX_MD_SIZE];
     unsigned int  n;
 
@@ -474,13 +473,13 @@ oa_jwk_verify_digest(oa_jwk_t *key, oa_alg_e alg, const ngx_str_t *input,
         return NGX_ERROR;
     }
 
-    rc = EVP_PKEY_verify(key->ctx[alg], signature, len, digest, n);
+    /* below 0 is no failure: so ends an ECDSA signature that leads nowhere */
 
-    if (rc == 1) {
-        return NGX_OK;
+    if (EVP_PKEY_verify(key->ctx[alg], signature, len, digest, n) != 1) {
+        return NGX_DECLINED;
     }
 
-    return rc ? NGX_ERROR : NGX_DECLINED;
+    return NGX_OK;
 }
 
 
@@ -529,19 +528,18 @@ static ngx_int_t
 oa_jwk_verify_ed(oa_jwk_t *key, oa_alg_e alg, const ngx_str_t *input,
     const u_char *signature)
 {
-    int  rc;
-
     if (!EVP_DigestVerifyInit(key->md_ctx, NULL, NULL, NULL, NULL)) {
         return NGX_ERROR;
     }
 
-    rc = EVP_DigestVerify(key->md_ctx, signature, key->signature, input->data,
-                          input->len);
-    if (rc == 1) {
-        return NGX_OK;
+    if (EVP_DigestVerify(key->md_ctx, signature, key->signature, input->data,
+                         input->len)
+        != 1)
+    {
+        return NGX_DECLINED;
     }
 
-    return rc ? NGX_ERROR : NGX_DECLINED;
+    return NGX_OK;
 }
 
 

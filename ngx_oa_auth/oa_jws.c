@@ -104,9 +104,10 @@ oa_jws_split(const ngx_str_t *token, oa_jws_t *jws)
     jws->input.data = p;
     jws->input.len = second - p;
 
+    /* an empty payload is for whoever has verified it: it is no JSON */
+
     if (jws->header.len == 0
         || jws->header.len > OA_JWS_HEADER_MAX
-        || jws->payload.len == 0
         || jws->signature.len == 0)
     {
         return NGX_ERROR;

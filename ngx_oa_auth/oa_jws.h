@@ -53,9 +53,10 @@ typedef struct {
 } oa_jws_t;
 
 /*
- * Splits a token into exactly three non-empty segments.  NGX_ERROR when there
- * are more or less, or it is over OA_JWS_MAX, or its header over
- * OA_JWS_HEADER_MAX; the segments' characters are for their decoders.
+ * Splits a token into exactly three segments.  NGX_ERROR when there are more
+ * or less, the header or the signature is empty, the token is over OA_JWS_MAX
+ * or its header over OA_JWS_HEADER_MAX; the segments' characters are for
+ * their decoders.  An empty payload can be signed: it is no claims.
  */
 ngx_int_t oa_jws_split(const ngx_str_t *token, oa_jws_t *jws);
 

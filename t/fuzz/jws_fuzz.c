@@ -58,7 +58,7 @@ check_split(const ngx_str_t *token)
     }
 
     must(token->len <= OA_JWS_MAX);
-    must(jws.header.len && jws.payload.len && jws.signature.len);
+    must(jws.header.len && jws.signature.len);
     must(jws.header.len <= OA_JWS_HEADER_MAX);
     must(jws.header.data == token->data);
     must(jws.payload.data == jws.header.data + jws.header.len + 1);

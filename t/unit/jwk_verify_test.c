@@ -41,9 +41,9 @@ static const test_alg_t  algs[] = {
       RSA_PKCS1_PSS_PADDING },
     { "PS512", OA_ALG_PS512, "RSA", NULL, 2048, NULL, "SHA512",
       RSA_PKCS1_PSS_PADDING },
-    { "RS256", OA_ALG_RS256, "RSA", NULL, 2049, NULL, "SHA256",
+    { "RS256", OA_ALG_RS256, "RSA", NULL, 2050, NULL, "SHA256",
       RSA_PKCS1_PADDING },
-    { "PS256", OA_ALG_PS256, "RSA", NULL, 2049, NULL, "SHA256",
+    { "PS256", OA_ALG_PS256, "RSA", NULL, 2050, NULL, "SHA256",
       RSA_PKCS1_PSS_PADDING },
     { "ES256", OA_ALG_ES256, "EC", "P-256", 32, "P-256", "SHA256", 0 },
     { "ES384", OA_ALG_ES384, "EC", "P-384", 48, "P-384", "SHA384", 0 },
@@ -54,7 +54,7 @@ static const test_alg_t  algs[] = {
 
 
 static EVP_PKEY   *rsa_2048;
-static EVP_PKEY   *rsa_2049;
+static EVP_PKEY   *rsa_2050;
 static ngx_str_t   input = ngx_string(INPUT);
 
 
@@ -91,8 +91,8 @@ generate(const test_alg_t *a)
 {
     EVP_PKEY  *pkey;
 
-    if (a->size == 2048 || a->size == 2049) {
-        pkey = (a->size == 2048) ? rsa_2048 : rsa_2049;
+    if (a->size == 2048 || a->size == 2050) {
+        pkey = (a->size == 2048) ? rsa_2048 : rsa_2050;
         EVP_PKEY_up_ref(pkey);
 
     } else if (a->curve) {
@@ -659,6 +659,50 @@ test_ecdsa(void)
 }
 
 
+/*
+ * With the generator as the key, and r = -e, a signature leads to the point at
+ * infinity, which OpenSSL calls a failure of its own.
+ */
+
+static void
+test_infinity(void)
+{
+    u_char       raw[64], digest[EVP_MAX_MD_SIZE];
+    BIGNUM      *n, *e;
+    oa_jwks_t   *set;
+    const char  *why;
+
+    static const char  json[] =
+        "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\","
+        "\"x\":\"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY\","
+        "\"y\":\"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU\"}]}";
+
+    must(oa_jwks_parse((u_char *) json, sizeof(json) - 1, &set, NULL, NULL,
+                       &why)
+         == NGX_OK && set->nkeys == 1, json);
+
+    n = NULL;
+    must(BN_hex2bn(&n, "ffffffff00000000ffffffffffffffff"
+                       "bce6faada7179e84f3b9cac2fc632551") != 0, "n");
+
+    must(EVP_Digest(input.data, input.len, digest, NULL, EVP_sha256(), NULL),
+         "e");
+    e = BN_bin2bn(digest, 32, NULL);
+    must(e != NULL && BN_sub(e, n, e) && !BN_is_negative(e), "n - e");
+
+    memset(raw, 0, sizeof(raw));
+    must(BN_bn2binpad(e, raw, 32) == 32, "r");
+    raw[63] = 1;
+
+    ok(verify(set->keys[0], OA_ALG_ES256, raw, sizeof(raw)) == NGX_DECLINED,
+       "ES256: the point at infinity");
+
+    BN_free(n);
+    BN_free(e);
+    oa_jwks_free(set);
+}
+
+
 /* RFC 7518, 3.3 and 3.5 */
 
 static void
@@ -930,18 +974,19 @@ main(void)
     input.data = bytes;                /* some tests change it */
 
     rsa_2048 = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t) 2048);
-    rsa_2049 = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t) 2049);
-    must(rsa_2048 && rsa_2049, "EVP_PKEY_Q_keygen()");
+    rsa_2050 = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t) 2050);
+    must(rsa_2048 && rsa_2050, "EVP_PKEY_Q_keygen()");
 
     test_examples();
     test_generated();
     test_ecdsa();
+    test_infinity();
     test_rsa();
     test_hmac();
     test_pinned();
 
     EVP_PKEY_free(rsa_2048);
-    EVP_PKEY_free(rsa_2049);
+    EVP_PKEY_free(rsa_2050);
 
     return done_testing();
 }

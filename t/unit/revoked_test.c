@@ -309,6 +309,7 @@ sweep_in_steps(void)
 static u_char  one[16];
 static u_char  other[16];
 static u_char  mixed[16];
+static u_char  behind[16];     /* differs from one in its first half only */
 
 
 static uint64_t
@@ -331,7 +332,7 @@ static void
 find_mixed(void)
 {
     uint32_t  row[2], at;
-    uint64_t  a[2], b[2], m[2], tag;
+    uint64_t  a[2], b[2], m[2], d[2], tag;
 
     a[0] = 1;
     a[1] = 0;
@@ -349,6 +350,13 @@ find_mixed(void)
         m[1]++;
     } while (place(m, row) != tag || row[0] != at);
 
+    d[0] = a[0];
+    d[1] = a[1];
+
+    do {
+        d[0]++;
+    } while (place(d, row) != tag || row[0] != at);
+
     b[0] = 2;
     b[1] = m[1];
 
@@ -360,6 +368,7 @@ find_mixed(void)
     memcpy(one, a, 16);
     memcpy(other, b, 16);
     memcpy(mixed, m, 16);
+    memcpy(behind, d, 16);
 }
 
 
@@ -415,6 +424,10 @@ reader_overtaken(void)
     fill();
 
     ok(oa_revoked_has(set, one, NOW)
+       && !oa_revoked_has(set, mixed, NOW)
+       && !oa_revoked_has(set, behind, NOW), "half of an id is not it");
+
+    ok(oa_revoked_has(set, one, NOW)
        && oa_revoked_put(set, other, LATER, NOW) == NGX_BUSY
        && !oa_revoked_has(set, one, NOW), "two ids for one place");
 
@@ -437,15 +450,16 @@ reader_overtaken(void)
 
 static ngx_uint_t  state_bad;
 static ngx_uint_t  state_mark;    /* id that must be in force */
+static uint32_t    state_gen;
 
 
 static int
-put_other(void *shm)
+put_one(void *shm)
 {
     ngx_int_t  rc;
 
     procs_mark();
-    rc = oa_revoked_put(shm, other, LATER, NOW);
+    rc = oa_revoked_put(shm, one, LATER, NOW);
     procs_mark();
 
     return rc != NGX_BUSY;
@@ -462,6 +476,17 @@ put_again(void *shm)
     procs_mark();
 
     return rc != NGX_OK;
+}
+
+
+static int
+begin(void *shm)
+{
+    procs_mark();
+    (void) oa_revoked_begin(shm);
+    procs_mark();
+
+    return 0;
 }
 
 
@@ -484,12 +509,17 @@ begin_and_sweep(void *shm)
 static void
 check_state(void *copy)
 {
+    ngx_uint_t  neither;
+
     state_bad += !oa_revoked_has(copy, ids[state_mark], NOW)
                  || oa_revoked_has(copy, mixed, NOW);
 
-    /* the next writer */
+    /* the next writer: a place that neither holds is free */
 
-    (void) oa_revoked_put(copy, one, LATER, NOW);
+    neither = !oa_revoked_has(copy, one, NOW)
+              && !oa_revoked_has(copy, other, NOW);
+
+    state_bad += oa_revoked_put(copy, one, LATER, NOW) != NGX_OK && neither;
     state_bad += !oa_revoked_has(copy, one, NOW)
                  || oa_revoked_has(copy, mixed, NOW);
 
@@ -501,6 +531,17 @@ check_state(void *copy)
 
     (void) oa_revoked_put(copy, other, 0, NOW);
     state_bad += oa_revoked_has(copy, other, NOW);
+}
+
+
+/* Of a sweep that was under way when the next read began. */
+
+static void
+check_begin(void *copy)
+{
+    (void) oa_revoked_sweep(copy, state_gen, 0);
+
+    state_bad += !oa_revoked_has(copy, ids[state_mark], NOW);
 }
 
 
@@ -520,11 +561,12 @@ check_sweep(void *copy)
 static void
 deaths(void)
 {
-    int  put, again, swept;
+    int  put, again, swept, begun;
 
     fill();
     state_mark = NAMES - 1;
-    put = each_state(set, size, put_other, check_state);
+    (void) oa_revoked_put(set, other, LATER, NOW);
+    put = each_state(set, size, put_one, check_state);
 
     if (put == -1) {
         ok(1, "# SKIP a child cannot be traced");
@@ -547,6 +589,13 @@ deaths(void)
     swept = each_state(set, size, begin_and_sweep, check_sweep);
 
     ok(swept >= 4 && state_bad == 0, "a sweep in each of %d", swept);
+
+    state_gen = oa_revoked_begin(set);
+    (void) oa_revoked_put(set, ids[state_mark], LATER, NOW);
+    begun = each_state(set, size, begin, check_begin);
+
+    ok(begun == 2 && state_bad == 0,
+       "the beginning of a read, while another sweeps");
 }
 
 

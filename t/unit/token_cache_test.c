@@ -21,6 +21,15 @@
 #define EVEN   300
 #define ROUND  70
 
+/*
+ * But that of the last one, which is a line longer, and whose text there looks
+ * like the beginning of the record that it covers.
+ */
+#define LONG   (NAMES - 1)
+
+/* Before the token: its length, and the facts without their text. */
+#define RECORD_HEAD  (4 + offsetof(oa_token_facts_t, text))
+
 
 static const u_char       seed[16] = "0123456789abcdef";
 
@@ -73,7 +82,8 @@ facts_of(ngx_uint_t n, uint64_t version)
 {
     static oa_token_facts_t  facts;
 
-    int  i;
+    int       i;
+    uint32_t  len;
 
     memset(&facts, 0, sizeof(facts));
 
@@ -91,6 +101,13 @@ facts_of(ngx_uint_t n, uint64_t version)
     facts.role_len = (n < EVEN) ? n % 150 : 100;
 
     memset(facts.text, i + 4, facts.sub_len + facts.role_len);
+
+    if (n == LONG) {
+        len = 500;
+        facts.role_len = 130;
+        memcpy(facts.text + (14 * 64 - RECORD_HEAD - len), &len,
+               sizeof(len));
+    }
 
     return &facts;
 }
@@ -549,6 +566,10 @@ check_state(void *copy)
     for (n = 0; n < EVEN; n += 5) {
         state_bad += put_in(copy, n, 9) != NGX_OK;
         state_bad += look_in(copy, n) != 9;
+
+        if (n == 0) {
+            check_readers(copy);
+        }
     }
 
     check_readers(copy);
@@ -596,6 +617,12 @@ deaths(void)
     n = each_state(cache, size, put_next, check_next);
 
     ok(n >= 8 && state_bad == 0, "nor in those of the next writer");
+
+    fill();
+    next_name = LONG;
+    n = each_state(cache, size, put_next, check_state);
+
+    ok(n >= 8 && state_bad == 0, "nor where the next one needs less room");
 }
 
 
