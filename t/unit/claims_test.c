@@ -578,6 +578,8 @@ path_grammar(void)
 
         ok(oa_claims_is_path(&path) == (ngx_uint_t) cases[i].good,
            "\"%s\" is %s path", cases[i].path, cases[i].good ? "a" : "no");
+
+        free(path.data);
     }
 }
 
