@@ -37,10 +37,19 @@ my $ng = OA::Nginx->new(
         add_header X-Sub \$oa_auth_sub always;
         add_header X-Email \$oa_auth_claim_email always;
         add_header X-Issuer \$oa_auth_issuer always;
-        location /a { oa_auth a; empty_gif; }
-        location /b { oa_auth b; empty_gif; }
-        location /ab { oa_auth a b optional; empty_gif; }
-        location /off { empty_gif; }
+        # others are judged while this one waits for its answer
+        proxy_pass_request_headers off;
+        proxy_set_header X-User \$oa_auth_sub;
+        location /a { oa_auth a; proxy_pass http://127.0.0.1:%%PORT_1%%; }
+        location /b { oa_auth b; proxy_pass http://127.0.0.1:%%PORT_1%%; }
+        location /ab {
+            oa_auth a b optional; proxy_pass http://127.0.0.1:%%PORT_1%%;
+        }
+        location /off { proxy_pass http://127.0.0.1:%%PORT_1%%; }
+    }
+    server {
+        listen 127.0.0.1:%%PORT_1%%;
+        return 200 "<\$http_x_user>";
     }
 CONF
 
@@ -75,7 +84,8 @@ for my $i (1 .. $n) {
     push @requests, request_bytes("$path?n=$i", host => 'x', close => 1,
         headers => [ defined $token ? (Authorization => "Bearer $token")
                                     : () ]);
-    push @want, join ' ', $status, $seen ? ($sub, $email, $iss) : ('') x 3;
+    push @want, join ' ', $status, $seen ? ($sub, $email, $iss) : ('') x 3,
+                          $status == 401 ? () : $seen ? "<$sub>" : '<>';
     $wanted{$i} = $seen ? "<$sub> <$email>" : '<> <>';
     $wanted{$i} = '<-> <->' if $path eq '/off';
 }
@@ -86,8 +96,9 @@ for my $round (1 .. 3) {
     my @r = http_many($ng->port, \@requests, timeout => 30);
     my @got = map {
         my $r = $_;
-        $r ? join ' ', $r->status, map { $r->header("X-$_") // '' }
-                                   qw(Sub Email Issuer)
+        $r ? join ' ', $r->status, (map { $r->header("X-$_") // '' }
+                                    qw(Sub Email Issuer)),
+                       $r->status == 200 ? $r->body : ()
            : 'nothing';
     } @r;
     my @wrong = grep { $got[$_] ne $want[$_] } 0 .. $#want;
