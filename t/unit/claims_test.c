@@ -579,6 +579,34 @@ paths(void)
 }
 
 
+static void
+path_grammar(void)
+{
+    size_t     i;
+    ngx_str_t  path;
+
+    static const struct {
+        const char  *path;
+        int          good;
+    } cases[] = {
+        { "a", 1 }, { "a.b", 1 }, { "a..b", 1 }, { ".", 1 }, { "a.", 1 },
+        { "a\\.b", 1 }, { "a\\\\", 1 }, { "\\..\\.", 1 },
+        { "", 0 }, { "\\", 0 }, { "a\\", 0 }, { "a\\b", 0 },
+        { "a.b\\c", 0 }, { "a.\\", 0 }, { "a\\\\\\", 0 }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        path.len = strlen(cases[i].path);
+        path.data = copy((u_char *) cases[i].path, path.len);
+
+        ok(oa_claims_is_path(&path) == (ngx_uint_t) cases[i].good,
+           "\"%s\" is %s path", cases[i].path, cases[i].good ? "a" : "no");
+
+        free(path.data);
+    }
+}
+
+
 /* The claim "exp" of {"exp":VALUE}, in memory that is there until the end. */
 
 static oa_claim_t
@@ -776,6 +804,7 @@ main(void)
     limits();
     known();
     paths();
+    path_grammar();
     values();
 
     return done_testing();
