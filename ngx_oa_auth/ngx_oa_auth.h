@@ -246,6 +246,9 @@ ngx_int_t ngx_oa_auth_refuse_token(ngx_http_request_t *r,
 ngx_int_t ngx_oa_auth_credentials(ngx_http_request_t *r,
     ngx_oa_credentials_t *credentials);
 
+/* ngx_oa_auth_log.c: a phase handler */
+ngx_int_t ngx_oa_auth_mask_log(ngx_http_request_t *r);
+
 /* ngx_oa_cors.c */
 char *ngx_oa_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_oa_cors_init(ngx_conf_t *cf);
