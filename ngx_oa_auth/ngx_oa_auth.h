@@ -26,6 +26,7 @@
 #define NGX_OA_CREDENTIALS   32        /* names of cookies, of arguments */
 #define NGX_OA_COOKIE_LINES  64        /* of one request */
 #define NGX_OA_SESSION_NAME  64        /* bytes of its name */
+#define NGX_OA_AUTH_WAITS    3         /* of one request */
 
 #define ngx_oa_auth_is(a, b)                                                  \
     ((a)->len == (b)->len && ngx_memcmp((a)->data, (b)->data, (a)->len) == 0)
@@ -244,6 +245,9 @@ ngx_int_t ngx_oa_auth_refuse_token(ngx_http_request_t *r,
 /* ngx_oa_auth_credentials.c: what must not travel */
 ngx_int_t ngx_oa_auth_credentials(ngx_http_request_t *r,
     ngx_oa_credentials_t *credentials);
+
+/* ngx_oa_auth_log.c: a phase handler */
+ngx_int_t ngx_oa_auth_mask_log(ngx_http_request_t *r);
 
 /* ngx_oa_cors.c */
 char *ngx_oa_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -8,10 +8,6 @@
 #include "ngx_oa_auth.h"
 
 
-/* So often keys are waited for by one request. */
-#define NGX_OA_AUTH_WAITS  3
-
-
 static void ngx_oa_auth_cleanup(void *data);
 static void ngx_oa_auth_landed(ngx_oa_flight_t *flight, ngx_int_t rc);
 static ngx_int_t ngx_oa_auth_decide(ngx_http_request_t *r,
