@@ -695,6 +695,7 @@ ngx_oa_router_login(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
     ngx_oa_router_loc_conf_t *rlcf)
 {
     ngx_str_t        *accept, url;
+    ngx_uint_t        i;
     ngx_table_elt_t  *h;
 
     accept = ngx_oa_request_header(r, &ngx_oa_accept, NULL);
@@ -706,18 +707,32 @@ ngx_oa_router_login(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
         return ngx_oa_router_refuse(r, ctx, ctx->identity.problem);
     }
 
+    ctx->state = NGX_OA_ROUTE_REFUSED;
+
     if (ngx_http_complex_value(r, rlcf->login_url, &url) != NGX_OK
-        || ngx_oa_response_header(r, &ngx_oa_cache_control, &ngx_oa_no_store)
-           == NULL)
+        || ngx_oa_router_keep(r, ctx) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
+    /* $uri has whatever bytes the client wants it to */
+
+    for (i = 0; i < url.len; i++) {
+        if (url.data[i] < 0x20 || url.data[i] == 0x7f) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "the value of \"oa_login_url\" has a control "
+                          "character");
+            ngx_http_finalize_request(r, NGX_HTTP_BAD_REQUEST);
+            return NGX_DONE;
+        }
+    }
+
     h = ngx_oa_response_header(r, &ngx_oa_location, &url);
 
-    ctx->state = NGX_OA_ROUTE_REFUSED;
-
-    if (h == NULL || ngx_oa_router_keep(r, ctx) != NGX_OK) {
+    if (h == NULL
+        || ngx_oa_response_header(r, &ngx_oa_cache_control, &ngx_oa_no_store)
+           == NULL)
+    {
         return NGX_ERROR;
     }
 
