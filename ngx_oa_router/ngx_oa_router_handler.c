@@ -498,12 +498,14 @@ ngx_oa_router_blind(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
 
     if (ctx->state == NGX_OA_ROUTE_LANDED && ctx->asked) {
 
-        if (ctx->rc != NGX_OK) {
-            return NGX_DECLINED;
+        if (ctx->rc == NGX_OK) {
+            oa_table_refuse(routes->table, ctx->hash, ngx_current_msec);
+            return NGX_OK;
         }
 
-        oa_table_refuse(routes->table, ctx->hash, ngx_current_msec);
-        return NGX_OK;
+        if (ctx->rc != NGX_ABORT) {
+            return NGX_DECLINED;
+        }
     }
 
     if (oa_table_is_refused(routes->table, ctx->hash, ngx_current_msec,
