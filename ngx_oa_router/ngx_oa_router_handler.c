@@ -186,7 +186,6 @@ ngx_oa_router_peek(ngx_http_request_t *r)
     ctx = ngx_oa_router_host(r);
 
     if (ctx && ctx->label.len && !ctx->looked) {
-        ctx->looked = 1;
         (void) ngx_oa_router_look(ctx);
     }
 
@@ -242,6 +241,9 @@ ngx_oa_router_look(ngx_oa_router_ctx_t *ctx)
 {
     ngx_int_t  rc;
 
+    ctx->looked = 1;
+    ctx->found = 0;
+
     rc = ngx_oa_routes_get(ctx->routes, ctx->hash, &ctx->label, &ctx->copy);
 
     if (rc != NGX_OK) {
@@ -288,7 +290,7 @@ ngx_oa_router_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    ctx = ngx_oa_router_peek(r);
+    ctx = ngx_oa_router_host(r);
     if (ctx == NULL) {
         return NGX_ERROR;
     }
@@ -386,6 +388,8 @@ ngx_oa_router_identify(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
 /*
  * NGX_OK: it is known whether there is a route.  NGX_AGAIN: it was asked.
  * NGX_DECLINED: it cannot be known now.
+ *
+ * What was found before is not what counts: the request may have waited.
  */
 
 static ngx_int_t
@@ -403,7 +407,7 @@ ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
 
     case NGX_OA_ROUTE_LANDED:
 
-        if (ctx->found || ngx_oa_router_look(ctx)) {
+        if (ngx_oa_router_look(ctx)) {
             return NGX_OK;
         }
 
@@ -422,7 +426,7 @@ ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
 
     default:
 
-        if (ctx->found || ngx_oa_router_look(ctx)) {
+        if (ngx_oa_router_look(ctx)) {
             return NGX_OK;
         }
 
