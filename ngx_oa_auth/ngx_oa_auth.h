@@ -252,6 +252,8 @@ ngx_int_t ngx_oa_auth_mask_log(ngx_http_request_t *r);
 /* ngx_oa_cors.c */
 char *ngx_oa_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_oa_cors_init(ngx_conf_t *cf);
+void ngx_oa_cors_init_module(void);
+void ngx_oa_cors_init_process(void);
 
 /* ngx_oa_session.c: the content handler */
 ngx_int_t ngx_oa_session_handler(ngx_http_request_t *r);
