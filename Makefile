@@ -62,7 +62,8 @@ build/src/nginx-%/configure:
 # Tests.  What does not depend on nginx runs beside the first flavour only.
 
 TESTS   = $(wildcard t/*.t)
-once    = t/unit.t t/fuzz.t t/cookie_ssr.t t/jws_vectors.t t/sql.t
+once    = t/unit.t t/fuzz.t t/cookie_ssr.t t/docs_links.t t/jws_vectors.t \
+          t/sql.t
 tested  = $(or $(FLAVOUR),$(FLAVOURS))
 
 test:                           ## build and test every flavour

@@ -32,7 +32,7 @@ my $pem = slurp('/etc/ssl/certs/ca-certificates.crt')
 sub blocks {
     my ($text) = @_;
     my @blocks;
-    while ($text =~ /^```nginx\n(.*?)^```$/gms) {
+    while ($text =~ /^\s*```nginx\n(.*?)^\s*```$/gms) {
         my ($from, $conf) = ($-[1], $1);
         push @blocks, [ 1 + (substr($text, 0, $from) =~ tr/\n//), $conf ];
     }
