@@ -285,8 +285,13 @@ void ngx_oa_keys_exit_process(ngx_oa_issuer_t *issuer);
  * NGX_OK: *error is OA_AUTH_OK and *key the key, or it is OA_AUTH_KEY,
  * OA_AUTH_ALGORITHM or OA_AUTH_KEYS_UNAVAILABLE.  NGX_AGAIN: keys are being
  * fetched and flight is on board, ask again when it has landed.  With flight
- * NULL it is told what is known without waiting.  It waits only for the first
- * keys, and for a key that is unknown, at most once per 30 s for all.
+ * NULL it is told what is known without waiting.  It waits only for the end of
+ * the first fetch, and for a key that is unknown, which is fetched for at most
+ * once per 30 s for all.
+ *
+ * key and timeout of flight are set here, the rest by the caller.  Two waits
+ * are all that a request can need; after them, or one that ended in NGX_BUSY,
+ * it asks with NULL.
  *
  * A key lives until the event loop is returned to.
  */
