@@ -26,7 +26,6 @@
 #define NGX_OA_CREDENTIALS   32        /* names of cookies, of arguments */
 #define NGX_OA_COOKIE_LINES  64        /* of one request */
 #define NGX_OA_SESSION_NAME  64        /* bytes of its name */
-#define NGX_OA_AUTH_WAIT     10000     /* ms, for keys; then 503 */
 
 #define ngx_oa_auth_is(a, b)                                                  \
     ((a)->len == (b)->len && ngx_memcmp((a)->data, (b)->data, (a)->len) == 0)

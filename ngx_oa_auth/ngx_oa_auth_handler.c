@@ -240,7 +240,6 @@ ngx_oa_auth_decide(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
         return NGX_OK;
     }
 
-    ctx->flight.timeout = NGX_OA_AUTH_WAIT;
     ctx->flight.landed = ngx_oa_auth_landed;
     ctx->flight.data = ctx;
 

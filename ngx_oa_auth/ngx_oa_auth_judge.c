@@ -436,6 +436,10 @@ ngx_oa_auth_facts(ngx_oa_issuer_t *issuer, const oa_claims_t *claims,
     if (claims->role.type == OA_CLAIM_STRING) {
         oa_claim_text(&claims->role, p, &role);
         ngx_memmove(p, role.data, role.len);
+
+        if (!oa_claim_is_plain(&role)) {
+            return OA_AUTH_CLAIM;
+        }
     }
 
     facts->sub_len = sub.len;

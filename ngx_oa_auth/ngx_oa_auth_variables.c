@@ -203,6 +203,12 @@ ngx_oa_auth_claim(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         }
 
         oa_claim_text(&claim, buf, &value);
+
+        /* users choose some: a line end would begin another header */
+
+        if (!oa_claim_is_plain(&value)) {
+            ngx_str_null(&value);
+        }
     }
 
     ngx_oa_auth_set(v, &value);
