@@ -102,7 +102,7 @@ for my $round (1 .. 3) {
            : 'nothing';
     } @r;
     my @wrong = grep { $got[$_] ne $want[$_] } 0 .. $#want;
-    is @wrong, 0, "round $round: $n requests at once, each by its own token";
+    is @wrong, 0, "CVE-2025-64527, contexts: $n at once, each its own token, $round";
     diag "request $_: $got[$_], expected $want[$_]"
         for @wrong > 5 ? @wrong[0 .. 4] : @wrong;
 }
