@@ -20,6 +20,7 @@ static oa_auth_error_e ngx_oa_auth_judge_claims(ngx_oa_issuer_t *issuer,
 static oa_auth_error_e ngx_oa_auth_facts(ngx_oa_issuer_t *issuer,
     const oa_claims_t *claims, const oa_policy_facts_t *good,
     const oa_jwk_t *key);
+static size_t ngx_oa_auth_copy_text(u_char *p, const oa_claim_t *claim);
 static oa_auth_error_e ngx_oa_auth_judge_now(ngx_oa_issuer_t *issuer);
 static ngx_int_t ngx_oa_auth_take_facts(ngx_http_request_t *r,
     ngx_oa_auth_ctx_t *ctx);
@@ -406,8 +407,7 @@ static oa_auth_error_e
 ngx_oa_auth_facts(ngx_oa_issuer_t *issuer, const oa_claims_t *claims,
     const oa_policy_facts_t *good, const oa_jwk_t *key)
 {
-    u_char            *p;
-    ngx_str_t          sub, role;
+    ngx_str_t          role;
     oa_token_facts_t  *facts;
 
     facts = &ngx_oa_auth_known;
@@ -425,23 +425,30 @@ ngx_oa_auth_facts(ngx_oa_issuer_t *issuer, const oa_claims_t *claims,
     facts->has_session = good->has_session;
     facts->has_user = good->sub_is_uuid;
 
-    p = facts->text;
+    facts->sub_len = ngx_oa_auth_copy_text(facts->text, &claims->sub);
+    facts->role_len = ngx_oa_auth_copy_text(facts->text + facts->sub_len,
+                                            &claims->role);
 
-    oa_claim_text(&claims->sub, p, &sub);
-    ngx_memmove(p, sub.data, sub.len);
-    p += sub.len;
+    role.len = facts->role_len;
+    role.data = facts->text + facts->sub_len;
 
-    ngx_str_null(&role);
+    return oa_claim_is_plain(&role) ? OA_AUTH_OK : OA_AUTH_CLAIM;
+}
 
-    if (claims->role.type == OA_CLAIM_STRING) {
-        oa_claim_text(&claims->role, p, &role);
-        ngx_memmove(p, role.data, role.len);
+
+static size_t
+ngx_oa_auth_copy_text(u_char *p, const oa_claim_t *claim)
+{
+    ngx_str_t  text;
+
+    if (claim->type != OA_CLAIM_STRING) {
+        return 0;
     }
 
-    facts->sub_len = sub.len;
-    facts->role_len = role.len;
+    oa_claim_text(claim, p, &text);
+    ngx_memmove(p, text.data, text.len);
 
-    return OA_AUTH_OK;
+    return text.len;
 }
 
 

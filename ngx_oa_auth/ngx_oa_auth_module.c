@@ -405,6 +405,8 @@ ngx_oa_auth_init_module(ngx_cycle_t *cycle)
 {
     ngx_oa_auth_main_conf_t  *amcf;
 
+    ngx_oa_cors_init_module();
+
     amcf = ngx_oa_auth_main(cycle);
 
     if (amcf == NULL) {
@@ -428,6 +430,8 @@ ngx_oa_auth_init_process(ngx_cycle_t *cycle)
     ngx_uint_t                 i;
     ngx_oa_issuer_t          **issuer;
     ngx_oa_auth_main_conf_t   *amcf;
+
+    ngx_oa_cors_init_process();
 
     amcf = ngx_oa_auth_main(cycle);
 

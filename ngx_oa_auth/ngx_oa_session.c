@@ -280,7 +280,6 @@ ngx_oa_session_judge(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_oa_auth_module);
 
-    ctx->flight.timeout = NGX_OA_AUTH_WAIT;
     ctx->flight.landed = ngx_oa_session_landed;
     ctx->flight.data = ctx;
 

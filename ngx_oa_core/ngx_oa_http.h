@@ -1,9 +1,9 @@
 
 /*
  * HTTP inside the core: an exchange (ngx_oa_http.c) is one transfer of
- * libcurl's, with its time and its answer; the loop (ngx_oa_http_loop.c) gives
- * libcurl the sockets and the timer of nginx, and knows no exchange but to
- * say that it is over.
+ * libcurl's (ngx_oa_http_transfer.c), with its time and its end; the loop
+ * (ngx_oa_http_loop.c) gives libcurl the sockets and the timer of nginx, and
+ * knows no exchange but to say that it is over.
  */
 
 
@@ -85,6 +85,16 @@ void ngx_oa_http_completed(ngx_oa_http_exchange_t *ex, CURLcode rc);
 /* handler will be called with this error, unless there is one already. */
 void ngx_oa_http_fail(ngx_oa_http_exchange_t *ex, const char *error);
 void ngx_oa_http_fail_all(const char *error);
+
+
+/* Transfers */
+
+
+ngx_int_t ngx_oa_http_transfer_init(ngx_oa_http_conf_t *hcf);
+void ngx_oa_http_transfer_exit(void);
+
+/* Makes ex->easy, from the exchange and its addresses.  Not begun yet. */
+ngx_int_t ngx_oa_http_transfer(ngx_oa_http_exchange_t *ex);
 
 
 /* The loop */
