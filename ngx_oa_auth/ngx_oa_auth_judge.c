@@ -20,6 +20,7 @@ static oa_auth_error_e ngx_oa_auth_judge_claims(ngx_oa_issuer_t *issuer,
 static oa_auth_error_e ngx_oa_auth_facts(ngx_oa_issuer_t *issuer,
     const oa_claims_t *claims, const oa_policy_facts_t *good,
     const oa_jwk_t *key);
+static size_t ngx_oa_auth_copy_text(u_char *p, const oa_claim_t *claim);
 static oa_auth_error_e ngx_oa_auth_judge_now(ngx_oa_issuer_t *issuer);
 static ngx_int_t ngx_oa_auth_take_facts(ngx_http_request_t *r,
     ngx_oa_auth_ctx_t *ctx);
@@ -85,7 +86,9 @@ ngx_oa_auth_judge_token(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
     ctx->hit = 0;
     ngx_str_null(&ctx->payload);
 
-    if (ctx->hashed != ctx->token.data) {
+    if (ctx->bearer.data != ctx->token.data
+        || ctx->bearer.len != ctx->token.len)
+    {
         ctx->hash = oa_token_cache_hash(ngx_oa_auth_cache, &ctx->token);
     }
 
@@ -167,7 +170,7 @@ ngx_oa_auth_prefetch_bucket(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    ctx->hashed = token.data;
+    ctx->bearer = token;
     ctx->hash = oa_token_cache_hash(ngx_oa_auth_cache, &token);
 
     oa_token_cache_prefetch(ngx_oa_auth_cache, ctx->hash);
@@ -183,7 +186,7 @@ ngx_oa_auth_prefetch_record(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_oa_auth_module);
 
-    if (ctx && ctx->hashed) {
+    if (ctx && ctx->bearer.len) {
         oa_token_cache_prefetch_record(ngx_oa_auth_cache, ctx->hash);
     }
 
@@ -406,8 +409,6 @@ static oa_auth_error_e
 ngx_oa_auth_facts(ngx_oa_issuer_t *issuer, const oa_claims_t *claims,
     const oa_policy_facts_t *good, const oa_jwk_t *key)
 {
-    u_char            *p;
-    ngx_str_t          sub, role;
     oa_token_facts_t  *facts;
 
     facts = &ngx_oa_auth_known;
@@ -425,23 +426,27 @@ ngx_oa_auth_facts(ngx_oa_issuer_t *issuer, const oa_claims_t *claims,
     facts->has_session = good->has_session;
     facts->has_user = good->sub_is_uuid;
 
-    p = facts->text;
-
-    oa_claim_text(&claims->sub, p, &sub);
-    ngx_memmove(p, sub.data, sub.len);
-    p += sub.len;
-
-    ngx_str_null(&role);
-
-    if (claims->role.type == OA_CLAIM_STRING) {
-        oa_claim_text(&claims->role, p, &role);
-        ngx_memmove(p, role.data, role.len);
-    }
-
-    facts->sub_len = sub.len;
-    facts->role_len = role.len;
+    facts->sub_len = ngx_oa_auth_copy_text(facts->text, &claims->sub);
+    facts->role_len = ngx_oa_auth_copy_text(facts->text + facts->sub_len,
+                                            &claims->role);
 
     return OA_AUTH_OK;
+}
+
+
+static size_t
+ngx_oa_auth_copy_text(u_char *p, const oa_claim_t *claim)
+{
+    ngx_str_t  text;
+
+    if (claim->type != OA_CLAIM_STRING) {
+        return 0;
+    }
+
+    oa_claim_text(claim, p, &text);
+    ngx_memmove(p, text.data, text.len);
+
+    return text.len;
 }
 
 

@@ -354,6 +354,9 @@ ngx_oa_auth_postconfiguration(ngx_conf_t *cf)
     if (ngx_oa_auth_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
                                 ngx_oa_auth_prefetch_bucket)
         != NGX_OK
+        || ngx_oa_auth_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
+                                   ngx_oa_auth_mask_log)
+           != NGX_OK
         || ngx_oa_auth_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
                                    ngx_oa_auth_prefetch_record)
            != NGX_OK)

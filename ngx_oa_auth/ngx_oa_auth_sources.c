@@ -101,10 +101,19 @@ static ngx_int_t
 ngx_oa_auth_from_header(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
     ngx_oa_auth_source_t *source, ngx_str_t *token)
 {
+    ngx_oa_auth_ctx_t  *ctx;
+
     /* nginx itself refuses a second one */
 
     if (r->headers_in.authorization == NULL) {
         return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_oa_auth_module);
+
+    if (ctx->bearer.len) {
+        *token = ctx->bearer;
+        return NGX_OK;
     }
 
     return oa_field_bearer(&r->headers_in.authorization->value, token);
@@ -234,7 +243,8 @@ ngx_oa_auth_from_protocol(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
 static ngx_uint_t
 ngx_oa_auth_cookie_counts(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf)
 {
-    ngx_str_t  *accept;
+    ngx_str_t   *accept;
+    ngx_uint_t   n;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS))
         || r->headers_in.upgrade)
@@ -242,9 +252,11 @@ ngx_oa_auth_cookie_counts(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf)
         return ngx_oa_auth_is_own_page(r, alcf);
     }
 
-    accept = ngx_oa_request_header(r, &ngx_oa_accept, NULL);
+    /* over several lines it may say anything */
 
-    if (accept && oa_field_has(accept, &ngx_oa_event_stream)) {
+    accept = ngx_oa_request_header(r, &ngx_oa_accept, &n);
+
+    if (n > 1 || (accept && oa_field_has(accept, &ngx_oa_event_stream))) {
         return ngx_oa_auth_is_own_page(r, alcf);
     }
 

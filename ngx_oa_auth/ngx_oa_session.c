@@ -21,7 +21,7 @@ static ngx_int_t ngx_oa_session_read(ngx_http_request_t *r,
 static ngx_int_t ngx_oa_session_copy_body(ngx_http_request_t *r,
     ngx_str_t *body);
 static void ngx_oa_session_judge(ngx_http_request_t *r,
-    ngx_oa_auth_ctx_t *ctx, ngx_uint_t wait);
+    ngx_oa_auth_ctx_t *ctx);
 static ngx_int_t ngx_oa_session_judged(ngx_http_request_t *r,
     ngx_oa_auth_ctx_t *ctx);
 static void ngx_oa_session_landed(ngx_oa_flight_t *flight, ngx_int_t rc);
@@ -153,7 +153,7 @@ ngx_oa_session_body(ngx_http_request_t *r)
     switch (ngx_oa_session_read(r, ctx)) {
 
     case NGX_OK:
-        ngx_oa_session_judge(r, ctx, 1);
+        ngx_oa_session_judge(r, ctx);
         return;
 
     case NGX_DECLINED:
@@ -273,19 +273,17 @@ ngx_oa_session_copy_body(ngx_http_request_t *r, ngx_str_t *body)
 /* Ends the request, unless it waits for keys. */
 
 static void
-ngx_oa_session_judge(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx,
-    ngx_uint_t wait)
+ngx_oa_session_judge(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
 {
     ngx_int_t                rc;
     ngx_oa_auth_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_oa_auth_module);
 
-    ctx->flight.timeout = NGX_OA_AUTH_WAIT;
     ctx->flight.landed = ngx_oa_session_landed;
     ctx->flight.data = ctx;
 
-    rc = ngx_oa_auth_judge_token(r, alcf, ctx, wait);
+    rc = ngx_oa_auth_judge_token(r, alcf, ctx, ctx->waits < NGX_OA_AUTH_WAITS);
 
     if (rc == NGX_AGAIN) {
         rc = ngx_oa_auth_wait(r, ctx);
@@ -331,11 +329,13 @@ ngx_oa_session_landed(ngx_oa_flight_t *flight, ngx_int_t rc)
 
     ngx_http_set_log_request(c->log, r);
 
+    if (rc == NGX_BUSY) {
+        ctx->waits = NGX_OA_AUTH_WAITS;
+    }
+
     ctx->state = NGX_OA_AUTH_LANDED;
 
-    /* once: what has not come by now is for another try of the client's */
-
-    ngx_oa_session_judge(r, ctx, 0);
+    ngx_oa_session_judge(r, ctx);
 
     ngx_http_run_posted_requests(c);
 }

@@ -331,11 +331,11 @@ ngx_oa_replay_hide_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_oa_replay_check(ngx_conf_t *cf, ngx_oa_router_loc_conf_t *rlcf)
 {
-    void                    ***loc_conf;
-    const char                *why;
-    ngx_oa_replay_conf_t      *replay;
-    ngx_http_core_loc_conf_t  *clcf;
-    ngx_oa_router_main_conf_t *rmcf;
+    void                     ***loc_conf;
+    const char                 *why;
+    ngx_oa_replay_conf_t       *replay;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_oa_router_main_conf_t  *rmcf;
 
     replay = rlcf->replay;
 
@@ -405,10 +405,11 @@ ngx_oa_replay_check(ngx_conf_t *cf, ngx_oa_router_loc_conf_t *rlcf)
 ngx_int_t
 ngx_oa_replay_check_auth(ngx_oa_router_main_conf_t *rmcf, ngx_log_t *log)
 {
-    void                   ***loc_conf;
-    ngx_uint_t                i;
-    ngx_oa_replay_conf_t     *replay;
-    ngx_oa_router_loc_conf_t *rlcf;
+    void                    ***loc_conf;
+    ngx_uint_t                 i;
+    const char                *why;
+    ngx_oa_replay_conf_t      *replay;
+    ngx_oa_router_loc_conf_t  *rlcf;
 
     if (ngx_oa_auth_conf == NULL) {
         return NGX_OK;
@@ -420,16 +421,31 @@ ngx_oa_replay_check_auth(ngx_oa_router_main_conf_t *rmcf, ngx_log_t *log)
         rlcf = loc_conf[i][ngx_oa_router_module.ctx_index];
         replay = rlcf->replay;
 
+        why = NULL;
+
+        if (!ngx_oa_auth_conf->is_on(loc_conf[i])) {
+            continue;
+        }
+
         if (replay->format == NGX_OA_FORMAT_HEADER
-            && !replay->forward_credentials
-            && ngx_oa_auth_conf->is_on(loc_conf[i]))
+            && !replay->forward_credentials)
         {
+            why = "\"oa_replay format=header\" with \"oa_auth\" hands the "
+                  "user's token to the agent's machine: write "
+                  "\"forward_credentials\" if that is meant, or leave "
+                  "\"format\" out";
+
+        } else if (replay->cache_path.len
+                   && rlcf->access != NGX_OA_ACCESS_PUBLIC)
+        {
+            why = "\"oa_replay cache=\" with \"oa_auth\" lets Fly replay "
+                  "without asking for whom: it needs \"oa_access public\"";
+        }
+
+        if (why) {
             ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "\"oa_replay format=header\" with \"oa_auth\" hands "
-                          "the user's token to the agent's machine: write "
-                          "\"forward_credentials\" if that is meant, or leave "
-                          "\"format\" out, in %V:%ui",
-                          &replay->conf_file, replay->conf_line);
+                          "%s, in %V:%ui", why, &replay->conf_file,
+                          replay->conf_line);
             return NGX_ERROR;
         }
     }

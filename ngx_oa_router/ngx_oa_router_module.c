@@ -357,7 +357,8 @@ ngx_oa_router_check_users(ngx_conf_t *cf, ngx_oa_router_main_conf_t *rmcf)
 
     for (i = 0; i < rmcf->routes.nelts; i++) {
 
-        if (routes[i]->users.len == 0 && names.nelts < 2) {
+        if (names.nelts == 0 || (routes[i]->users.len == 0 && names.nelts == 1))
+        {
             continue;
         }
 
