@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use IO::Socket::IP;
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -102,6 +103,18 @@ for my $round ('first', 'again') {
 my $r = get('alice2', 'user');
 like $r->body, qr/"routes_unavailable"/, 'routes_unavailable';
 like $r->header('Retry-After') // '', qr/^[1-9]\d?$/, 'with Retry-After';
+
+# a start with one that says nothing: nobody waits just to log in
+
+$ng->stop;
+my $silent = IO::Socket::IP->new(LocalHost => '127.0.0.1', Listen => 64,
+                                 LocalPort => $pg->port, ReuseAddr => 1)
+    or die "listen: $@";
+$ng->start;
+alike(401, 'stranger', qw(alice2 nobody2 alice3 nobody3));
+alike(302, 'browser',  qw(nobody2 alice2 nobody3 alice3));
+is status('alice2', 'owner'), 307, 'the owner is served';
+close $silent;
 
 # a start without the database, with nothing remembered
 

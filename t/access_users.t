@@ -44,11 +44,17 @@ my $ng = OA::Nginx->new(
         source file routes.json;
         users supabase;
     }
+    oa_routes u {
+        domain openagents.example;
+        source file routes.json;
+        users partner;
+    }
     server {
         listen 127.0.0.1:%%PORT_0%%;
         oa_router t;
         oa_auth supabase partner;
         location / { oa_replay; }
+        location /theirs { oa_router u; oa_replay; }
 CONF
         location /$_ { oa_access $_; oa_replay; }
 CONF
@@ -121,5 +127,23 @@ is $client->get('/', host => 'x.y.openagents.example',
                 headers => $who[1][2])->status, 404, 'a host of no route';
 is $client->get('/public', host => 'openagents.example')->status, 404,
     'is not there for nobody, either';
+
+# Whose own the routes of another table are; nobody's are not everybody's.
+
+sub theirs {
+    my ($name, $headers) = @_;
+    return $client->get('/theirs', host => "$name.openagents.example",
+                        headers => $headers)->status;
+}
+
+is theirs('owner', bearer($other->token({ iss => $partner }))), 307,
+    'the same sub of the other issuer, where its users own routes';
+is theirs('owner', bearer($key->token)), 404, 'not the owner of before';
+for my $sub ('', ' ', undef, 'null') {
+    isnt theirs('ownerless', bearer($other->token({ iss => $partner,
+                                                    sub => $sub }))),
+        307, 'sub ' . (defined $sub ? "\"$sub\"" : 'missing')
+             . ' owns nothing';
+}
 
 done_testing;
