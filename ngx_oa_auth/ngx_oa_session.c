@@ -355,7 +355,6 @@ ngx_oa_session_answer(ngx_http_request_t *r, const ngx_str_t *token,
     time_t max_age, const ngx_str_t *next)
 {
     ngx_str_t                value;
-    ngx_table_elt_t         *h;
     ngx_oa_auth_loc_conf_t  *alcf;
 
     static const ngx_str_t  location = ngx_string("Location");
@@ -380,15 +379,11 @@ ngx_oa_session_answer(ngx_http_request_t *r, const ngx_str_t *token,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    /* nginx would put its own scheme and port before it, not the browser's */
+
     if (next) {
-        h = ngx_oa_response_header(r, &location, next);
-        if (h == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        r->headers_out.location = h;
-
-        return NGX_HTTP_SEE_OTHER;
+        return ngx_oa_response_header(r, &location, next)
+               ? NGX_HTTP_SEE_OTHER : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     r->headers_out.status = NGX_HTTP_NO_CONTENT;
