@@ -328,7 +328,7 @@ ngx_oa_auth_postconfiguration(ngx_conf_t *cf)
 
     amcf->tls = (ngx_oa_fly(cf)->app_name.len != 0);
 
-    if (amcf->cors && ngx_oa_cors_init(cf) != NGX_OK) {
+    if (ngx_oa_cors_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -69,7 +69,22 @@ ngx_int_t
 ngx_oa_cors_init(ngx_conf_t *cf)
 {
     ngx_http_handler_pt        *h;
+    ngx_oa_auth_main_conf_t    *amcf;
     ngx_http_core_main_conf_t  *cmcf;
+
+    /*
+     * Filters are outside of the configuration: one that failed to load must
+     * not have left this out for the running one.
+     */
+
+    ngx_oa_cors_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_oa_cors_header_filter;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_oa_auth_module);
+
+    if (!amcf->cors) {
+        return NGX_OK;
+    }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
@@ -81,9 +96,6 @@ ngx_oa_cors_init(ngx_conf_t *cf)
     }
 
     *h = ngx_oa_cors_preflight;
-
-    ngx_oa_cors_next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = ngx_oa_cors_header_filter;
 
     return NGX_OK;
 }
