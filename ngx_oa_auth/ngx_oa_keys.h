@@ -110,6 +110,7 @@ struct ngx_oa_keys_s {
 
     ngx_oa_http_t                http;
     ngx_uint_t                   fetching;     /* the number of the fetch */
+    ngx_msec_t                   begun;        /* the fetch */
     ngx_oa_flight_t              flight;       /* of the duty */
     ngx_event_t                  timer;
     ngx_connection_t             timer_conn;
