@@ -20,6 +20,7 @@ static oa_auth_error_e ngx_oa_auth_judge_claims(ngx_oa_issuer_t *issuer,
 static oa_auth_error_e ngx_oa_auth_facts(ngx_oa_issuer_t *issuer,
     const oa_claims_t *claims, const oa_policy_facts_t *good,
     const oa_jwk_t *key);
+static uint16_t ngx_oa_auth_fact(const oa_claim_t *claim, u_char *p);
 static oa_auth_error_e ngx_oa_auth_judge_now(ngx_oa_issuer_t *issuer);
 static ngx_int_t ngx_oa_auth_take_facts(ngx_http_request_t *r,
     ngx_oa_auth_ctx_t *ctx);
@@ -243,8 +244,9 @@ ngx_oa_auth_judge_anew(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
     oa_jws_t                  jws;
     oa_jwk_t                 *key;
     ngx_int_t                 rc;
+    oa_jws_header_t           header;
     ngx_oa_issuer_t          *issuer;
-    const oa_jws_header_t    *header;
+    const oa_jws_header_t    *cached;
     ngx_oa_auth_main_conf_t  *amcf;
 
     if (oa_jws_split(&ctx->token, &jws) != NGX_OK) {
@@ -253,11 +255,15 @@ ngx_oa_auth_judge_anew(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
     }
 
     ctx->error = oa_jws_header_cached(&ngx_oa_auth_headers, &jws.header,
-                                      &header);
+                                      &cached);
 
     if (ctx->error != OA_AUTH_OK) {
         return NGX_OK;
     }
+
+    /* to look for the key may wake others, whose headers come after this one */
+
+    header = *cached;
 
     issuer = ngx_oa_auth_pick_issuer(alcf, &jws);
 
@@ -266,12 +272,12 @@ ngx_oa_auth_judge_anew(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
         return NGX_OK;
     }
 
-    if (!(issuer->algorithms & (1u << header->alg))) {
+    if (!(issuer->algorithms & (1u << header.alg))) {
         ctx->error = OA_AUTH_ALGORITHM;
         return NGX_OK;
     }
 
-    rc = ngx_oa_keys_find(issuer, header, wait ? &ctx->flight : NULL, &key,
+    rc = ngx_oa_keys_find(issuer, &header, wait ? &ctx->flight : NULL, &key,
                           &ctx->error);
 
     if (rc == NGX_AGAIN) {
@@ -283,7 +289,7 @@ ngx_oa_auth_judge_anew(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
         return NGX_OK;
     }
 
-    switch (oa_jwk_verify(key, header->alg, &jws.input, &jws.signature)) {
+    switch (oa_jwk_verify(key, header.alg, &jws.input, &jws.signature)) {
 
     case NGX_OK:
         break;
@@ -406,8 +412,6 @@ static oa_auth_error_e
 ngx_oa_auth_facts(ngx_oa_issuer_t *issuer, const oa_claims_t *claims,
     const oa_policy_facts_t *good, const oa_jwk_t *key)
 {
-    u_char            *p;
-    ngx_str_t          sub, role;
     oa_token_facts_t  *facts;
 
     facts = &ngx_oa_auth_known;
@@ -425,23 +429,27 @@ ngx_oa_auth_facts(ngx_oa_issuer_t *issuer, const oa_claims_t *claims,
     facts->has_session = good->has_session;
     facts->has_user = good->sub_is_uuid;
 
-    p = facts->text;
-
-    oa_claim_text(&claims->sub, p, &sub);
-    ngx_memmove(p, sub.data, sub.len);
-    p += sub.len;
-
-    ngx_str_null(&role);
-
-    if (claims->role.type == OA_CLAIM_STRING) {
-        oa_claim_text(&claims->role, p, &role);
-        ngx_memmove(p, role.data, role.len);
-    }
-
-    facts->sub_len = sub.len;
-    facts->role_len = role.len;
+    facts->sub_len = ngx_oa_auth_fact(&claims->sub, facts->text);
+    facts->role_len = ngx_oa_auth_fact(&claims->role,
+                                       facts->text + facts->sub_len);
 
     return OA_AUTH_OK;
+}
+
+
+static uint16_t
+ngx_oa_auth_fact(const oa_claim_t *claim, u_char *p)
+{
+    ngx_str_t  text;
+
+    if (claim->type != OA_CLAIM_STRING) {
+        return 0;
+    }
+
+    oa_claim_text(claim, p, &text);
+    ngx_memmove(p, text.data, text.len);
+
+    return (uint16_t) text.len;
 }
 
 
