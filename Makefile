@@ -62,7 +62,8 @@ build/src/nginx-%/configure:
 # Tests.  What does not depend on nginx runs beside the first flavour only.
 
 TESTS   = $(wildcard t/*.t)
-once    = t/unit.t t/fuzz.t t/cookie_ssr.t t/jws_vectors.t t/sql.t
+once    = t/unit.t t/fuzz.t t/cookie_ssr.t t/docs_links.t t/jws_vectors.t \
+          t/sql.t
 tested  = $(or $(FLAVOUR),$(FLAVOURS))
 
 test:                           ## build and test every flavour
@@ -136,7 +137,7 @@ build/unit/o/%.o: $(src)/src/%.c        # nginx's own: its noise is not ours
 	$(checked) -fno-sanitize=undefined -w -c -o $@ $<
 
 
-run:                            ## nginx on loopback, and three things to try
+run:                            ## nginx on loopback, and four things to try
 	@build-aux/deps build
 	@$(submake) build
 	@demo/run

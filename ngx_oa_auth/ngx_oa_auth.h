@@ -26,7 +26,7 @@
 #define NGX_OA_CREDENTIALS   32        /* names of cookies, of arguments */
 #define NGX_OA_COOKIE_LINES  64        /* of one request */
 #define NGX_OA_SESSION_NAME  64        /* bytes of its name */
-#define NGX_OA_AUTH_WAIT     10000     /* ms, for keys; then 503 */
+#define NGX_OA_AUTH_WAITS    3         /* of one request */
 
 #define ngx_oa_auth_is(a, b)                                                  \
     ((a)->len == (b)->len && ngx_memcmp((a)->data, (b)->data, (a)->len) == 0)
@@ -246,9 +246,14 @@ ngx_int_t ngx_oa_auth_refuse_token(ngx_http_request_t *r,
 ngx_int_t ngx_oa_auth_credentials(ngx_http_request_t *r,
     ngx_oa_credentials_t *credentials);
 
+/* ngx_oa_auth_log.c: a phase handler */
+ngx_int_t ngx_oa_auth_mask_log(ngx_http_request_t *r);
+
 /* ngx_oa_cors.c */
 char *ngx_oa_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_oa_cors_init(ngx_conf_t *cf);
+void ngx_oa_cors_init_module(void);
+void ngx_oa_cors_init_process(void);
 
 /* ngx_oa_session.c: the content handler */
 ngx_int_t ngx_oa_session_handler(ngx_http_request_t *r);
@@ -285,8 +290,13 @@ void ngx_oa_keys_exit_process(ngx_oa_issuer_t *issuer);
  * NGX_OK: *error is OA_AUTH_OK and *key the key, or it is OA_AUTH_KEY,
  * OA_AUTH_ALGORITHM or OA_AUTH_KEYS_UNAVAILABLE.  NGX_AGAIN: keys are being
  * fetched and flight is on board, ask again when it has landed.  With flight
- * NULL it is told what is known without waiting.  It waits only for the first
- * keys, and for a key that is unknown, at most once per 30 s for all.
+ * NULL it is told what is known without waiting.  It waits only for the end of
+ * the first fetch, and for a key that is unknown, which is fetched for at most
+ * once per 30 s for all.
+ *
+ * key and timeout of flight are set here, the rest by the caller.  Two waits
+ * are all that a request can need; after them, or one that ended in NGX_BUSY,
+ * it asks with NULL.
  *
  * A key lives until the event loop is returned to.
  */

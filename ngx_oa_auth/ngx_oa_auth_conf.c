@@ -11,6 +11,7 @@
 
 static ngx_int_t ngx_oa_auth_pick(ngx_conf_t *cf, ngx_array_t *issuers,
     ngx_oa_issuer_t *issuer);
+static ngx_int_t ngx_oa_auth_check_path(ngx_conf_t *cf, ngx_str_t *path);
 static ngx_int_t ngx_oa_auth_require_parse(ngx_conf_t *cf,
     ngx_oa_auth_require_t *require, ngx_str_t *value);
 static ngx_int_t ngx_oa_auth_require_error(ngx_conf_t *cf,
@@ -320,8 +321,8 @@ ngx_oa_auth_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     require->error = NGX_HTTP_FORBIDDEN;
     require->op = oa_require_op(&value[2]);
 
-    if (require->path.len == 0) {
-        return "has an empty claim";
+    if (ngx_oa_auth_check_path(cf, &require->path) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     if (require->op == OA_REQUIRE_OPS) {
@@ -343,11 +344,26 @@ ngx_oa_auth_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static ngx_int_t
+ngx_oa_auth_check_path(ngx_conf_t *cf, ngx_str_t *path)
+{
+    if (oa_claims_is_path(path)) {
+        return NGX_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid claim \"%V\", expected names joined by dots, "
+                       "with a backslash before a dot or backslash in a name",
+                       path);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
 ngx_oa_auth_require_parse(ngx_conf_t *cf, ngx_oa_auth_require_t *require,
     ngx_str_t *value)
 {
     double                             number;
-    oa_claim_t                         claim;
     ngx_http_compile_complex_value_t   ccv;
 
     if (require->op == OA_REQUIRE_MATCH) {
@@ -387,12 +403,8 @@ ngx_oa_auth_require_parse(ngx_conf_t *cf, ngx_oa_auth_require_t *require,
         return NGX_ERROR;
     }
 
-    claim.type = OA_CLAIM_NUMBER;
-    claim.raw = *value;
-    claim.escaped = 0;
-
     if (require->op >= OA_REQUIRE_GT && require->value.lengths == NULL
-        && oa_claim_number(&claim, &number) != NGX_OK)
+        && oa_claims_number(value, &number) != NGX_OK)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid number \"%V\"", value);
@@ -442,8 +454,8 @@ ngx_oa_auth_claim_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (value[2].len == 0) {
-        return "has an empty path";
+    if (ngx_oa_auth_check_path(cf, &value[2]) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     value[1].len--;

@@ -8,10 +8,6 @@
 #include "ngx_oa_auth.h"
 
 
-/* So often keys are waited for by one request. */
-#define NGX_OA_AUTH_WAITS  3
-
-
 static void ngx_oa_auth_cleanup(void *data);
 static void ngx_oa_auth_landed(ngx_oa_flight_t *flight, ngx_int_t rc);
 static ngx_int_t ngx_oa_auth_decide(ngx_http_request_t *r,
@@ -78,7 +74,10 @@ ngx_oa_auth_cleanup(void *data)
 }
 
 
-/* What is known now, for the variables. */
+/*
+ * What is known now, for the variables, under the location in force: that of
+ * another one, before a rewrite, is not asked.  An error page is told why.
+ */
 
 ngx_oa_auth_ctx_t *
 ngx_oa_auth_peek(ngx_http_request_t *r)
@@ -93,24 +92,20 @@ ngx_oa_auth_peek(ngx_http_request_t *r)
         return NULL;
     }
 
-    switch (ctx->state) {
+    if (ctx->state == NGX_OA_AUTH_WAITING
+        || ctx->state == NGX_OA_AUTH_LANDED
+        || ctx->state == NGX_OA_AUTH_REFUSED)
+    {
+        return ctx;
+    }
 
-    case NGX_OA_AUTH_NEW:
-    case NGX_OA_AUTH_PEEKED:
+    if (alcf->issuers == NULL) {
+        return NULL;
+    }
 
-        if (alcf->issuers == NULL) {
-            return ctx->conf ? ctx : NULL;
-        }
-
-        if (ctx->conf != alcf) {
-            (void) ngx_oa_auth_judge(r, alcf, ctx, 0);
-            ctx->state = NGX_OA_AUTH_PEEKED;
-        }
-
-        break;
-
-    default:
-        break;
+    if (ctx->conf != alcf) {
+        (void) ngx_oa_auth_judge(r, alcf, ctx, 0);
+        ctx->state = NGX_OA_AUTH_PEEKED;
     }
 
     return ctx;
@@ -240,7 +235,6 @@ ngx_oa_auth_decide(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
         return NGX_OK;
     }
 
-    ctx->flight.timeout = NGX_OA_AUTH_WAIT;
     ctx->flight.landed = ngx_oa_auth_landed;
     ctx->flight.data = ctx;
 

@@ -20,7 +20,7 @@ static oa_auth_error_e ngx_oa_auth_judge_claims(ngx_oa_issuer_t *issuer,
 static oa_auth_error_e ngx_oa_auth_facts(ngx_oa_issuer_t *issuer,
     const oa_claims_t *claims, const oa_policy_facts_t *good,
     const oa_jwk_t *key);
-static uint16_t ngx_oa_auth_fact(const oa_claim_t *claim, u_char *p);
+static size_t ngx_oa_auth_copy_text(u_char *p, const oa_claim_t *claim);
 static oa_auth_error_e ngx_oa_auth_judge_now(ngx_oa_issuer_t *issuer);
 static ngx_int_t ngx_oa_auth_take_facts(ngx_http_request_t *r,
     ngx_oa_auth_ctx_t *ctx);
@@ -412,6 +412,7 @@ static oa_auth_error_e
 ngx_oa_auth_facts(ngx_oa_issuer_t *issuer, const oa_claims_t *claims,
     const oa_policy_facts_t *good, const oa_jwk_t *key)
 {
+    ngx_str_t          role;
     oa_token_facts_t  *facts;
 
     facts = &ngx_oa_auth_known;
@@ -429,16 +430,19 @@ ngx_oa_auth_facts(ngx_oa_issuer_t *issuer, const oa_claims_t *claims,
     facts->has_session = good->has_session;
     facts->has_user = good->sub_is_uuid;
 
-    facts->sub_len = ngx_oa_auth_fact(&claims->sub, facts->text);
-    facts->role_len = ngx_oa_auth_fact(&claims->role,
-                                       facts->text + facts->sub_len);
+    facts->sub_len = ngx_oa_auth_copy_text(facts->text, &claims->sub);
+    facts->role_len = ngx_oa_auth_copy_text(facts->text + facts->sub_len,
+                                            &claims->role);
 
-    return OA_AUTH_OK;
+    role.len = facts->role_len;
+    role.data = facts->text + facts->sub_len;
+
+    return oa_claim_is_plain(&role) ? OA_AUTH_OK : OA_AUTH_CLAIM;
 }
 
 
-static uint16_t
-ngx_oa_auth_fact(const oa_claim_t *claim, u_char *p)
+static size_t
+ngx_oa_auth_copy_text(u_char *p, const oa_claim_t *claim)
 {
     ngx_str_t  text;
 
@@ -449,7 +453,7 @@ ngx_oa_auth_fact(const oa_claim_t *claim, u_char *p)
     oa_claim_text(claim, p, &text);
     ngx_memmove(p, text.data, text.len);
 
-    return (uint16_t) text.len;
+    return text.len;
 }
 
 

@@ -345,7 +345,7 @@ ngx_oa_auth_postconfiguration(ngx_conf_t *cf)
 
     amcf->tls = (ngx_oa_fly(cf)->app_name.len != 0);
 
-    if (ngx_oa_cors_init(cf) != NGX_OK) {
+    if (amcf->cors && ngx_oa_cors_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -371,6 +371,9 @@ ngx_oa_auth_postconfiguration(ngx_conf_t *cf)
     if (ngx_oa_auth_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
                                 ngx_oa_auth_prefetch_bucket)
         != NGX_OK
+        || ngx_oa_auth_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
+                                   ngx_oa_auth_mask_log)
+           != NGX_OK
         || ngx_oa_auth_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
                                    ngx_oa_auth_prefetch_record)
            != NGX_OK)
@@ -419,6 +422,8 @@ ngx_oa_auth_init_module(ngx_cycle_t *cycle)
 {
     ngx_oa_auth_main_conf_t  *amcf;
 
+    ngx_oa_cors_init_module();
+
     amcf = ngx_oa_auth_main(cycle);
 
     if (amcf == NULL) {
@@ -442,6 +447,8 @@ ngx_oa_auth_init_process(ngx_cycle_t *cycle)
     ngx_uint_t                 i;
     ngx_oa_issuer_t          **issuer;
     ngx_oa_auth_main_conf_t   *amcf;
+
+    ngx_oa_cors_init_process();
 
     amcf = ngx_oa_auth_main(cycle);
 

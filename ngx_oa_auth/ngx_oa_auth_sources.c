@@ -234,7 +234,8 @@ ngx_oa_auth_from_protocol(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
 static ngx_uint_t
 ngx_oa_auth_cookie_counts(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf)
 {
-    ngx_str_t  *accept;
+    ngx_str_t   *accept;
+    ngx_uint_t   n;
 
     /* a subrequest is a GET, whatever the browser has sent */
 
@@ -244,9 +245,11 @@ ngx_oa_auth_cookie_counts(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf)
         return ngx_oa_auth_is_own_page(r, alcf);
     }
 
-    accept = ngx_oa_request_header(r, &ngx_oa_accept, NULL);
+    /* over several lines it may say anything */
 
-    if (accept && oa_field_has(accept, &ngx_oa_event_stream)) {
+    accept = ngx_oa_request_header(r, &ngx_oa_accept, &n);
+
+    if (n > 1 || (accept && oa_field_has(accept, &ngx_oa_event_stream))) {
         return ngx_oa_auth_is_own_page(r, alcf);
     }
 

@@ -27,6 +27,8 @@ static ngx_int_t ngx_oa_auth_safe_uri(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static void ngx_oa_auth_set(ngx_http_variable_value_t *v,
     const ngx_str_t *value);
+static void ngx_oa_auth_set_claim(ngx_http_variable_value_t *v,
+    const ngx_str_t *value);
 
 
 static ngx_str_t  ngx_oa_auth_session_id = ngx_string("session_id");
@@ -96,6 +98,19 @@ ngx_oa_auth_set(ngx_http_variable_value_t *v, const ngx_str_t *value)
 }
 
 
+/* What a user has chosen becomes a header, and must not become two. */
+
+static void
+ngx_oa_auth_set_claim(ngx_http_variable_value_t *v, const ngx_str_t *value)
+{
+    ngx_str_t  none;
+
+    ngx_str_null(&none);
+
+    ngx_oa_auth_set(v, oa_claim_is_plain(value) ? value : &none);
+}
+
+
 static ngx_int_t
 ngx_oa_auth_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
@@ -138,7 +153,7 @@ ngx_oa_auth_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         }
     }
 
-    ngx_oa_auth_set(v, &value);
+    ngx_oa_auth_set_claim(v, &value);
 
     return NGX_OK;
 }
@@ -203,9 +218,15 @@ ngx_oa_auth_claim(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         }
 
         oa_claim_text(&claim, buf, &value);
+
+        /* users choose some: a line end would begin another header */
+
+        if (!oa_claim_is_plain(&value)) {
+            ngx_str_null(&value);
+        }
     }
 
-    ngx_oa_auth_set(v, &value);
+    ngx_oa_auth_set_claim(v, &value);
 
     return NGX_OK;
 }

@@ -22,6 +22,7 @@ static ngx_str_t *ngx_oa_cors_allowed(ngx_http_request_t *r,
 
 
 static ngx_http_output_header_filter_pt  ngx_oa_cors_next_header_filter;
+static ngx_http_output_header_filter_pt  ngx_oa_cors_top_header_filter;
 
 
 static const ngx_str_t  ngx_oa_origin = ngx_string("origin");
@@ -69,22 +70,7 @@ ngx_int_t
 ngx_oa_cors_init(ngx_conf_t *cf)
 {
     ngx_http_handler_pt        *h;
-    ngx_oa_auth_main_conf_t    *amcf;
     ngx_http_core_main_conf_t  *cmcf;
-
-    /*
-     * Filters are outside of the configuration: one that failed to load must
-     * not have left this out for the running one.
-     */
-
-    ngx_oa_cors_next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = ngx_oa_cors_header_filter;
-
-    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_oa_auth_module);
-
-    if (!amcf->cors) {
-        return NGX_OK;
-    }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
@@ -97,7 +83,29 @@ ngx_oa_cors_init(ngx_conf_t *cf)
 
     *h = ngx_oa_cors_preflight;
 
+    ngx_oa_cors_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_oa_cors_header_filter;
+
     return NGX_OK;
+}
+
+
+/*
+ * A reload that fails late leaves its own chain of filters in the master, and
+ * we may not be in it: workers that are started then take the one that runs.
+ */
+
+void
+ngx_oa_cors_init_module(void)
+{
+    ngx_oa_cors_top_header_filter = ngx_http_top_header_filter;
+}
+
+
+void
+ngx_oa_cors_init_process(void)
+{
+    ngx_http_top_header_filter = ngx_oa_cors_top_header_filter;
 }
 
 

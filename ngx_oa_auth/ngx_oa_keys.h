@@ -55,6 +55,7 @@ typedef struct {
     uint64_t                     seq[NGX_OA_KEYS_SOURCES];  /* of the texts */
     ngx_msec_t                   good;         /* last good answer; or 0 */
     ngx_uint_t                   ended;        /* the last fetch that did */
+    ngx_msec_t                   begun;        /* when that one began */
 
     ngx_uint_t                   started;      /* fetches: their numbers */
     ngx_msec_t                   asked;        /* last, for a kid; or 0 */
@@ -97,6 +98,7 @@ struct ngx_oa_keys_s {
     uint64_t                     owner;        /* of the slot, if it is ours */
     u_char                       digest[NGX_OA_KEYS_DIGEST];
     ngx_str_t                    first;        /* jwks_file, in the master */
+    ngx_msec_t                   since;        /* the configuration was read */
     ngx_msec_t                   max_stale;
     ngx_oa_duty_t                duty;
 
@@ -110,7 +112,7 @@ struct ngx_oa_keys_s {
 
     ngx_oa_http_t                http;
     ngx_uint_t                   fetching;     /* the number of the fetch */
-    ngx_msec_t                   begun;        /* the fetch */
+    ngx_msec_t                   begun;
     ngx_oa_flight_t              flight;       /* of the duty */
     ngx_event_t                  timer;
     ngx_connection_t             timer_conn;

@@ -19,6 +19,7 @@
 
 
 static void ngx_oa_keys_tick(ngx_event_t *ev);
+static ngx_uint_t ngx_oa_keys_is_due(ngx_oa_keys_t *keys);
 static void ngx_oa_keys_tell_stale(ngx_oa_keys_t *keys);
 static void ngx_oa_keys_landed(ngx_oa_flight_t *flight, ngx_int_t rc);
 static void ngx_oa_keys_answered(ngx_oa_http_t *http);
@@ -114,19 +115,16 @@ ngx_oa_keys_fetch_stop(ngx_oa_keys_t *keys)
 static void
 ngx_oa_keys_tick(ngx_event_t *ev)
 {
-    ngx_oa_keys_t       *keys;
-    ngx_connection_t    *c;
-    ngx_oa_keys_slot_t  *slot;
+    ngx_oa_keys_t     *keys;
+    ngx_connection_t  *c;
 
     c = ev->data;
     keys = c->data;
-    slot = keys->slot;
 
     ngx_oa_keys_tell_stale(keys);
 
-    if ((ngx_msec_int_t) (ngx_current_msec - ngx_oa_keys_load(&slot->due))
-        >= 0)
-    {
+    if (ngx_oa_keys_is_due(keys)) {
+
         if (ngx_oa_flight_board(&keys->flight) == NGX_OK) {
             (void) ngx_oa_keys_fetch(keys, 0);
 
@@ -139,6 +137,21 @@ ngx_oa_keys_tick(ngx_event_t *ev)
     }
 
     ngx_add_timer(ev, NGX_OA_KEYS_TICK);
+}
+
+
+/* By the clock; or since a reload, by which an operator asks for it. */
+
+static ngx_uint_t
+ngx_oa_keys_is_due(ngx_oa_keys_t *keys)
+{
+    ngx_msec_t  due, begun;
+
+    due = ngx_oa_keys_load(&keys->slot->due);
+    begun = ngx_oa_keys_load(&keys->slot->begun);
+
+    return (ngx_msec_int_t) (ngx_current_msec - due) >= 0
+           || begun == 0 || (ngx_msec_int_t) (begun - keys->since) < 0;
 }
 
 
@@ -219,6 +232,7 @@ ngx_oa_keys_fetch(ngx_oa_keys_t *keys, ngx_uint_t asked)
     }
 
     keys->fetching = slot->started + 1;
+    keys->begun = ngx_current_msec;
 
     ngx_oa_keys_store(&slot->started, keys->fetching);
 
@@ -227,8 +241,6 @@ ngx_oa_keys_fetch(ngx_oa_keys_t *keys, ngx_uint_t asked)
     }
 
     ngx_oa_zone_unlock(keys->zone);
-
-    keys->begun = ngx_current_msec;
 
     ngx_oa_count(NGX_OA_COUNT_KEYS_FETCHES);
 
@@ -346,6 +358,7 @@ ngx_oa_keys_end(ngx_oa_keys_t *keys, ngx_str_t *why,
         ngx_oa_keys_store(&slot->good, ngx_current_msec);
     }
 
+    ngx_oa_keys_store(&slot->begun, keys->begun);
     ngx_oa_keys_store(&slot->due, ngx_current_msec + pause);
     ngx_oa_keys_store(&slot->ended, keys->fetching);
 

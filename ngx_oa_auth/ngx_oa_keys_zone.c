@@ -137,9 +137,7 @@ ngx_oa_keys_part_init(ngx_oa_zone_t *zone, void *addr, ngx_uint_t fresh,
             }
         }
 
-        /* a reload fetches at once */
-
-        slot->due = ngx_current_msec;
+        keys[i]->since = ngx_current_msec;
 
         if (keys[i]->first.len) {
             ngx_oa_keys_first(keys[i], log);
@@ -228,9 +226,11 @@ ngx_oa_keys_take(ngx_oa_keys_part_t *part, ngx_oa_keys_slot_t *slot,
 
     slot->good = 0;
     slot->ended = 0;
+    slot->begun = 0;
     slot->started = 0;
     slot->asked = 0;
     slot->failures = 0;
+    slot->due = ngx_current_msec;
 
     ngx_memcpy(slot->digest, keys->digest, NGX_OA_KEYS_DIGEST);
 }

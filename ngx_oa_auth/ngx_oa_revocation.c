@@ -17,6 +17,7 @@
 #define NGX_OA_REVOKED_COLUMNS  2    /* id, seconds */
 #define NGX_OA_REVOKED_BATCH    100  /* rows, while the lock is held */
 #define NGX_OA_REVOKED_MAX      (100 * 365 * 86400L)  /* seconds */
+#define NGX_OA_REVOKED_QUIET    60   /* s, until the same is said again */
 
 
 /* In the zone the mark comes first, and the set on the next cache line. */
@@ -34,6 +35,9 @@ struct ngx_oa_revocation_s {
     ngx_oa_feed_source_t         source;
     ngx_oa_feed_t               *feed;
     uint32_t                     gen;          /* of the full read */
+
+    ngx_uint_t                   evicted;      /* since it was said */
+    time_t                       said;
 };
 
 
@@ -223,11 +227,10 @@ ngx_oa_revocation_apply(void *data, PGresult *res)
 {
     ngx_oa_revocation_t *rev = data;
 
-    int         row, rows;
-    time_t      now, left;
-    u_char      id[16];
-    ngx_int_t   rc;
-    ngx_uint_t  evicted;
+    int        row, rows;
+    time_t     now, left;
+    u_char     id[16];
+    ngx_int_t  rc;
 
     if (PQnfields(res) != NGX_OA_REVOKED_COLUMNS) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
@@ -237,7 +240,6 @@ ngx_oa_revocation_apply(void *data, PGresult *res)
     }
 
     rc = NGX_OK;
-    evicted = 0;
     now = ngx_time();
     rows = PQntuples(res);
 
@@ -262,7 +264,7 @@ ngx_oa_revocation_apply(void *data, PGresult *res)
         if (oa_revoked_put(rev->set, id, left ? now + left : 0, now)
             == NGX_BUSY)
         {
-            evicted++;
+            rev->evicted++;
             ngx_oa_count(NGX_OA_COUNT_REVOKED_EVICTED);
         }
     }
@@ -274,10 +276,13 @@ ngx_oa_revocation_apply(void *data, PGresult *res)
                       "oa_auth: a revocation is no UUID and number");
     }
 
-    if (evicted) {
+    if (rev->evicted && now - rev->said >= NGX_OA_REVOKED_QUIET) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "oa_auth: no room in oa_zone for all revocations, %ui "
-                      "that were in force are forgotten", evicted);
+                      "that were in force are forgotten", rev->evicted);
+
+        rev->evicted = 0;
+        rev->said = now;
     }
 
     return rc;

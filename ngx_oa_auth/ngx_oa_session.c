@@ -20,8 +20,10 @@ static ngx_int_t ngx_oa_session_read(ngx_http_request_t *r,
     ngx_oa_auth_ctx_t *ctx);
 static ngx_int_t ngx_oa_session_copy_body(ngx_http_request_t *r,
     ngx_str_t *body);
-static ngx_int_t ngx_oa_session_judge(ngx_http_request_t *r,
-    ngx_oa_auth_ctx_t *ctx, ngx_uint_t wait);
+static void ngx_oa_session_judge(ngx_http_request_t *r,
+    ngx_oa_auth_ctx_t *ctx);
+static ngx_int_t ngx_oa_session_judged(ngx_http_request_t *r,
+    ngx_oa_auth_ctx_t *ctx);
 static void ngx_oa_session_landed(ngx_oa_flight_t *flight, ngx_int_t rc);
 static ngx_int_t ngx_oa_session_begin(ngx_http_request_t *r,
     ngx_oa_auth_ctx_t *ctx);
@@ -148,21 +150,26 @@ ngx_oa_session_body(ngx_http_request_t *r)
         return;
     }
 
-    rc = ngx_oa_session_read(r, ctx);
+    switch (ngx_oa_session_read(r, ctx)) {
 
-    if (rc == NGX_OK) {
-        rc = ngx_oa_session_judge(r, ctx, 1);
+    case NGX_OK:
+        ngx_oa_session_judge(r, ctx);
+        return;
 
-        if (rc == NGX_AGAIN) {
-            return;
-        }
+    case NGX_DECLINED:
+        rc = ngx_oa_problem(r, &ngx_oa_problem_handover);
+        break;
+
+    default:
+        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        break;
     }
 
     ngx_http_finalize_request(r, rc);
 }
 
 
-/* NGX_OK, with a token in the context; or what ends the request. */
+/* NGX_OK, with a token in the context; NGX_DECLINED: there is none. */
 
 static ngx_int_t
 ngx_oa_session_read(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
@@ -174,7 +181,7 @@ ngx_oa_session_read(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
     handover = &ctx->exchange->handover;
 
     if (ngx_oa_session_copy_body(r, &body) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
     }
 
     ngx_str_null(&none);
@@ -184,11 +191,11 @@ ngx_oa_session_read(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
     if (body.len) {
         buf = ngx_pnalloc(r->pool, body.len);
         if (buf == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            return NGX_ERROR;
         }
 
         if (oa_handover_parse(type, &body, buf, handover) != NGX_OK) {
-            return ngx_oa_problem(r, &ngx_oa_problem_handover);
+            return NGX_DECLINED;
         }
     }
 
@@ -198,7 +205,7 @@ ngx_oa_session_read(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
                                &handover->token)
                != NGX_OK))
     {
-        return ngx_oa_problem(r, &ngx_oa_problem_handover);
+        return NGX_DECLINED;
     }
 
     ctx->token = handover->token;
@@ -263,40 +270,49 @@ ngx_oa_session_copy_body(ngx_http_request_t *r, ngx_str_t *body)
 }
 
 
-static ngx_int_t
-ngx_oa_session_judge(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx,
-    ngx_uint_t wait)
+/* Ends the request, unless it waits for keys. */
+
+static void
+ngx_oa_session_judge(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
 {
     ngx_int_t                rc;
     ngx_oa_auth_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_oa_auth_module);
 
-    ctx->flight.timeout = NGX_OA_AUTH_WAIT;
     ctx->flight.landed = ngx_oa_session_landed;
     ctx->flight.data = ctx;
 
-    rc = ngx_oa_auth_judge_token(r, alcf, ctx, wait);
+    rc = ngx_oa_auth_judge_token(r, alcf, ctx, ctx->waits < NGX_OA_AUTH_WAITS);
 
     if (rc == NGX_AGAIN) {
         rc = ngx_oa_auth_wait(r, ctx);
+
+        if (rc == NGX_AGAIN) {
+            return;
+        }
     }
 
-    if (rc != NGX_OK) {
-        return rc == NGX_AGAIN ? NGX_AGAIN : NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    ngx_http_finalize_request(r, rc == NGX_OK
+                                 ? ngx_oa_session_judged(r, ctx)
+                                 : NGX_HTTP_INTERNAL_SERVER_ERROR);
+}
 
+
+static ngx_int_t
+ngx_oa_session_judged(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
+{
     ctx->state = NGX_OA_AUTH_JUDGED;
 
     ngx_oa_count(NGX_OA_COUNT_TOKEN_RESULTS + ctx->error);
 
-    if (ctx->error != OA_AUTH_OK) {
-        return ngx_oa_auth_refuse_token(r, ctx) == NGX_OK
-               ? ngx_oa_problem(r, ctx->problem)
-               : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (ctx->error == OA_AUTH_OK) {
+        return ngx_oa_session_begin(r, ctx);
     }
 
-    return ngx_oa_session_begin(r, ctx);
+    return ngx_oa_auth_refuse_token(r, ctx) == NGX_OK
+           ? ngx_oa_problem(r, ctx->problem)
+           : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 
@@ -313,11 +329,14 @@ ngx_oa_session_landed(ngx_oa_flight_t *flight, ngx_int_t rc)
 
     ngx_http_set_log_request(c->log, r);
 
+    if (rc == NGX_BUSY) {
+        ctx->waits = NGX_OA_AUTH_WAITS;
+    }
+
     ctx->state = NGX_OA_AUTH_LANDED;
 
-    /* once: what has not come by now is for another try of the client's */
+    ngx_oa_session_judge(r, ctx);
 
-    ngx_http_finalize_request(r, ngx_oa_session_judge(r, ctx, 0));
     ngx_http_run_posted_requests(c);
 }
 
@@ -379,11 +398,17 @@ ngx_oa_session_answer(ngx_http_request_t *r, const ngx_str_t *token,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* nginx would put its own scheme and port before it, not the browser's */
-
     if (next) {
-        return ngx_oa_response_header(r, &location, next)
-               ? NGX_HTTP_SEE_OTHER : NGX_HTTP_INTERNAL_SERVER_ERROR;
+        if (ngx_oa_response_header(r, &location, next) == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        /*
+         * not in r->headers_out.location: nginx would make it absolute, with
+         * the scheme and port that it is reached by behind a proxy
+         */
+
+        return NGX_HTTP_SEE_OTHER;
     }
 
     r->headers_out.status = NGX_HTTP_NO_CONTENT;

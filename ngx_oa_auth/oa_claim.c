@@ -1,18 +1,12 @@
 
 /*
- * One claim as a text or a number.
+ * One claim as a text.
  */
 
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <math.h>
-#include <stdlib.h>
 #include "oa_claims_int.h"
-
-
-/* An integer of so many digits is a double, exactly. */
-#define OA_CLAIM_DIGITS  15
 
 
 static size_t oa_claims_utf8(uint32_t c, u_char *utf8);
@@ -108,72 +102,6 @@ oa_claim_is(const oa_claim_t *claim, const ngx_str_t *text)
     }
 
     return left == 0;
-}
-
-
-ngx_int_t
-oa_claim_number(const oa_claim_t *claim, double *number)
-{
-    ngx_int_t  n;
-
-    if (claim->type != OA_CLAIM_NUMBER) {
-        return NGX_ERROR;
-    }
-
-    if (claim->raw.len <= OA_CLAIM_DIGITS) {
-        n = ngx_atoi(claim->raw.data, claim->raw.len);
-
-        if (n != NGX_ERROR) {
-            *number = (double) n;
-            return NGX_OK;
-        }
-    }
-
-    return oa_claims_double(claim->raw.data, claim->raw.len, number);
-}
-
-
-ngx_int_t
-oa_claims_number(const ngx_str_t *text, double *number)
-{
-    const u_char  *last;
-
-    if (text->len == 0) {
-        return NGX_ERROR;
-    }
-
-    last = text->data + text->len;
-
-    if (oa_claims_number_end(text->data, last) != last) {
-        return NGX_ERROR;
-    }
-
-    return oa_claims_double(text->data, text->len, number);
-}
-
-
-ngx_int_t
-oa_claims_double(const u_char *p, size_t len, double *number)
-{
-    char    *end, text[OA_CLAIMS_MAX + 1];
-    double   value;
-
-    if (len > OA_CLAIMS_MAX) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(text, p, len);
-    text[len] = '\0';
-
-    value = strtod(text, &end);
-
-    if (end != text + len || isinf(value)) {
-        return NGX_ERROR;
-    }
-
-    *number = value;
-
-    return NGX_OK;
 }
 
 

@@ -8,14 +8,6 @@
 /* Up to so many names each is compared with each; more are sorted. */
 #define OA_CLAIMS_FEW      32
 
-#define OA_CLAIMS_DIGITS   19          /* of 2^63 */
-
-/* What is below 10 to the power of this, a double can hold. */
-#define OA_CLAIMS_DECADES  308
-
-/* An exponent of so many decides, whatever stands before it. */
-#define OA_CLAIMS_POWERS   10000
-
 
 /*
  * The names of all objects that are open lie one behind the other; each object
@@ -60,10 +52,6 @@ static ngx_uint_t oa_claims_same(const oa_claims_name_t *a,
 static ngx_int_t oa_claims_order(const oa_claims_name_t *a,
     const oa_claims_name_t *b);
 static void oa_claims_sort(oa_claims_name_t *names, ngx_uint_t n);
-static ngx_inline const u_char *oa_claims_digits(const u_char *p,
-    const u_char *last);
-static ngx_uint_t oa_claims_int64(const u_char *p, size_t len,
-    ngx_uint_t negative);
 
 
 typedef struct {
@@ -589,96 +577,4 @@ oa_claims_sort(oa_claims_name_t *names, ngx_uint_t n)
             names[j] = name;
         }
     }
-}
-
-
-const u_char *
-oa_claims_number_end(const u_char *p, const u_char *last)
-{
-    double         number;
-    ngx_int_t      power, n;
-    ngx_uint_t     negative;
-    const u_char  *start, *digits;
-
-    start = p;
-    negative = (p < last && *p == '-');
-    digits = start + negative;
-
-    p = oa_claims_digits(digits, last);
-
-    if (p == digits || (*digits == '0' && p - digits > 1)) {
-        return NULL;
-    }
-
-    if (p == last || (*p != '.' && *p != 'e' && *p != 'E')) {
-        return oa_claims_int64(digits, p - digits, negative) ? p : NULL;
-    }
-
-    /* it is below 10 to the power of so many */
-
-    power = p - digits;
-
-    if (*p == '.') {
-        digits = p + 1;
-        p = oa_claims_digits(digits, last);
-
-        if (p == digits) {
-            return NULL;
-        }
-    }
-
-    if (p < last && (*p == 'e' || *p == 'E')) {
-        p++;
-        negative = (p < last && *p == '-');
-
-        if (p < last && (*p == '-' || *p == '+')) {
-            p++;
-        }
-
-        digits = p;
-        p = oa_claims_digits(digits, last);
-
-        if (p == digits) {
-            return NULL;
-        }
-
-        for (n = 0; digits < p && n < OA_CLAIMS_POWERS; digits++) {
-            n = n * 10 + (*digits - '0');
-        }
-
-        power += negative ? -n : n;
-    }
-
-    if (power > OA_CLAIMS_DECADES
-        && oa_claims_double(start, p - start, &number) != NGX_OK)
-    {
-        return NULL;
-    }
-
-    return p;
-}
-
-
-static ngx_inline const u_char *
-oa_claims_digits(const u_char *p, const u_char *last)
-{
-    while (p < last && *p >= '0' && *p <= '9') {
-        p++;
-    }
-
-    return p;
-}
-
-
-static ngx_uint_t
-oa_claims_int64(const u_char *p, size_t len, ngx_uint_t negative)
-{
-    static const u_char  max[] = "9223372036854775807";
-    static const u_char  min[] = "9223372036854775808";
-
-    if (len != OA_CLAIMS_DIGITS) {
-        return len < OA_CLAIMS_DIGITS;
-    }
-
-    return ngx_memcmp(p, negative ? min : max, OA_CLAIMS_DIGITS) <= 0;
 }

@@ -73,6 +73,9 @@ ngx_int_t oa_claims_scan(const u_char *json, size_t len, oa_claims_t *claims);
 void oa_claims_find(const u_char *json, size_t len, const ngx_str_t *path,
     oa_claim_t *claim);
 
+/* Is it such a path?  Whether anything is there, only a payload says. */
+ngx_uint_t oa_claims_is_path(const ngx_str_t *path);
+
 /* The value of one name, unescaped, in an object; or OA_CLAIM_ABSENT. */
 void oa_claim_member(const oa_claim_t *object, const ngx_str_t *name,
     oa_claim_t *member);

@@ -72,7 +72,7 @@ extern const u_char  oa_claims_escapes[256];
 /* Four hexadecimal digits; -1 when they are none. */
 int32_t oa_claims_hex(const u_char *p);
 
-/* The end of the number at p, or NULL. */
+/* The end of a number that can be held, at p; or NULL. */
 const u_char *oa_claims_number_end(const u_char *p, const u_char *last);
 
 /*
@@ -80,9 +80,6 @@ const u_char *oa_claims_number_end(const u_char *p, const u_char *last);
  * up to 4 bytes: their number.
  */
 size_t oa_claims_unescape(const u_char **p, u_char *utf8);
-
-/* NGX_ERROR: no number, or none that a double can hold. */
-ngx_int_t oa_claims_double(const u_char *p, size_t len, double *number);
 
 
 #endif /* _OA_CLAIMS_INT_H_INCLUDED_ */

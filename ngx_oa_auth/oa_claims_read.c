@@ -82,6 +82,32 @@ oa_claims_find(const u_char *json, size_t len, const ngx_str_t *path,
 }
 
 
+ngx_uint_t
+oa_claims_is_path(const ngx_str_t *path)
+{
+    u_char         buf[OA_CLAIMS_MAX];
+    ngx_str_t      name;
+    const u_char  *p, *last;
+
+    if (path->len == 0) {
+        return 0;
+    }
+
+    p = path->data;
+    last = p + path->len;
+
+    for ( ;; ) {
+        p = oa_claims_step(p, last, buf, &name);
+
+        if (p == NULL || p == last) {
+            return p != NULL;
+        }
+
+        p++;                           /* the dot */
+    }
+}
+
+
 /* The name at p in a path, unescaped into buf; returns its end, or NULL. */
 
 static const u_char *

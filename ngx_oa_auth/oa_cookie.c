@@ -400,6 +400,8 @@ oa_cookie_leading(const u_char *json, size_t len, ngx_str_t *token)
         ngx_string("[\"")
     };
 
+    n = 0;
+
     for (i = 0; i < sizeof(begins) / sizeof(begins[0]); i++) {
 
         n = ngx_min(len, begins[i].len);

@@ -240,6 +240,7 @@ oa_uuid(const u_char *text, size_t len, u_char *uuid)
     }
 
     n = 0;
+    ngx_memzero(bytes, sizeof(bytes));
 
     for (i = 0; i < OA_POLICY_UUID_LEN; i++) {
         c = text[i];

@@ -188,6 +188,53 @@ done:
 }
 
 
+u_char *
+oa_args_redact(u_char *p, u_char *last, const ngx_str_t *names, ngx_uint_t n)
+{
+    u_char        *dst;
+    size_t         stars;
+    const u_char  *q;
+
+    dst = p;
+
+    while (p < last) {
+
+        *dst++ = *p++;
+
+        if (p[-1] != '?' && p[-1] != '&') {
+            continue;
+        }
+
+        q = oa_args_is_any(p, last, names, n);
+
+        if (q == NULL || q == last) {
+            continue;
+        }
+
+        /* with the "=" */
+
+        q++;
+        dst = ngx_movemem(dst, p, q - p);
+        p += q - p;
+
+        /* no more than there were: the text does not grow */
+
+        for (stars = 0; p < last; p++) {
+
+            if (*p <= ' ' || *p == '&' || *p == '"') {
+                break;
+            }
+
+            if (stars++ < 3) {
+                *dst++ = '*';
+            }
+        }
+    }
+
+    return dst;
+}
+
+
 static const u_char *
 oa_args_end(const u_char *p, const u_char *last)
 {

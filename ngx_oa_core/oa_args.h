@@ -48,5 +48,13 @@ u_char *oa_args_strip(u_char *dst, const ngx_str_t *args,
 u_char *oa_args_mask(u_char *dst, const ngx_str_t *args,
     const ngx_str_t *names, ngx_uint_t n, size_t *size);
 
+/*
+ * Masks in place, wherever there are arguments of these names in a text, such
+ * as a line of a log with a request line and other URLs in it; returns the
+ * text's new end.  A value ends where "&", a quote, or white space is.
+ */
+u_char *oa_args_redact(u_char *p, u_char *last, const ngx_str_t *names,
+    ngx_uint_t n);
+
 
 #endif /* _OA_ARGS_H_INCLUDED_ */

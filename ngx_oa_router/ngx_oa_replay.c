@@ -121,8 +121,9 @@ ngx_oa_replay_handler(ngx_http_request_t *r)
 
         if (r->method == NGX_HTTP_HEAD) {
 
-            if (hints.credentials || hints.nforced || json.path.len
-                || rlcf->set_headers || rlcf->hide_headers)
+            if (hints.authorization || credentials.cookie_changed
+                || credentials.protocol_changed || json.path.len
+                || hints.nforced || rlcf->set_headers || rlcf->hide_headers)
             {
                 return NGX_HTTP_NOT_ALLOWED;
             }
@@ -212,13 +213,10 @@ ngx_oa_replay_read_hints(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
         switch (h[i].lowcase_key[0]) {
 
         case 'a':
-        case 'c':
-            if ((h[i].key.len == 13
-                 && ngx_memcmp(h[i].lowcase_key, "authorization", 13) == 0)
-                || (h[i].key.len == 6
-                    && ngx_memcmp(h[i].lowcase_key, "cookie", 6) == 0))
+            if (h[i].key.len == 13
+                && ngx_memcmp(h[i].lowcase_key, "authorization", 13) == 0)
             {
-                hints->credentials = 1;
+                hints->authorization = 1;
             }
 
             break;

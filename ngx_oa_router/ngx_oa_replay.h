@@ -16,7 +16,7 @@
 typedef struct {
     unsigned                     failed:1;     /* an earlier one did */
     unsigned                     looped:1;     /* an earlier one came back */
-    unsigned                     credentials:1;
+    unsigned                     authorization:1;
     ngx_uint_t                   nforced;      /* fly-force-*, fly-prefer-* */
 } ngx_oa_replay_hints_t;
 

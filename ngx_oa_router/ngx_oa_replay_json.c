@@ -20,9 +20,12 @@ static ngx_int_t ngx_oa_replay_path(ngx_http_request_t *r,
 static ngx_int_t ngx_oa_replay_set_headers(ngx_http_request_t *r,
     ngx_oa_router_loc_conf_t *rlcf, ngx_oa_credentials_t *credentials,
     oa_replay_json_t *json);
-static void ngx_oa_replay_set_rest(oa_replay_json_t *json, ngx_keyval_t *kv,
-    const ngx_str_t *name, const ngx_str_t *value);
+static void ngx_oa_replay_set_rest(ngx_oa_router_loc_conf_t *rlcf,
+    oa_replay_json_t *json, ngx_keyval_t *kv, const ngx_str_t *name,
+    const ngx_str_t *value);
 static ngx_uint_t ngx_oa_replay_is_set(oa_replay_json_t *json,
+    const ngx_str_t *name);
+static ngx_uint_t ngx_oa_replay_is_hidden(ngx_oa_router_loc_conf_t *rlcf,
     const ngx_str_t *name);
 static ngx_int_t ngx_oa_replay_delete_headers(ngx_http_request_t *r,
     ngx_oa_router_loc_conf_t *rlcf, ngx_oa_credentials_t *credentials,
@@ -214,14 +217,15 @@ ngx_oa_replay_set_headers(ngx_http_request_t *r,
         }
     }
 
-    /* what is left of the others' values, where the operator sets none */
+    /* what is left of the others' values, where the operator says nothing */
 
     if (credentials->cookie.len && credentials->cookie_changed) {
-        ngx_oa_replay_set_rest(json, kv, &ngx_oa_cookie, &credentials->cookie);
+        ngx_oa_replay_set_rest(rlcf, json, kv, &ngx_oa_cookie,
+                               &credentials->cookie);
     }
 
     if (credentials->protocol.len && credentials->protocol_changed) {
-        ngx_oa_replay_set_rest(json, kv, &ngx_oa_protocol,
+        ngx_oa_replay_set_rest(rlcf, json, kv, &ngx_oa_protocol,
                                &credentials->protocol);
     }
 
@@ -230,10 +234,12 @@ ngx_oa_replay_set_headers(ngx_http_request_t *r,
 
 
 static void
-ngx_oa_replay_set_rest(oa_replay_json_t *json, ngx_keyval_t *kv,
-    const ngx_str_t *name, const ngx_str_t *value)
+ngx_oa_replay_set_rest(ngx_oa_router_loc_conf_t *rlcf, oa_replay_json_t *json,
+    ngx_keyval_t *kv, const ngx_str_t *name, const ngx_str_t *value)
 {
-    if (ngx_oa_replay_is_set(json, name)) {
+    if (ngx_oa_replay_is_set(json, name)
+        || ngx_oa_replay_is_hidden(rlcf, name))
+    {
         return;
     }
 
@@ -253,6 +259,30 @@ ngx_oa_replay_is_set(oa_replay_json_t *json, const ngx_str_t *name)
             && ngx_strncasecmp(json->set_headers[i].key.data, name->data,
                                name->len)
                == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_oa_replay_is_hidden(ngx_oa_router_loc_conf_t *rlcf, const ngx_str_t *name)
+{
+    ngx_str_t   *hide;
+    ngx_uint_t   i;
+
+    if (rlcf->hide_headers == NULL) {
+        return 0;
+    }
+
+    hide = rlcf->hide_headers->elts;
+
+    for (i = 0; i < rlcf->hide_headers->nelts; i++) {
+        if (hide[i].len == name->len
+            && ngx_strncasecmp(hide[i].data, name->data, name->len) == 0)
         {
             return 1;
         }

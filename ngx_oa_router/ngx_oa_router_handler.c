@@ -186,7 +186,6 @@ ngx_oa_router_peek(ngx_http_request_t *r)
     ctx = ngx_oa_router_host(r);
 
     if (ctx && ctx->label.len && !ctx->looked) {
-        ctx->looked = 1;
         (void) ngx_oa_router_look(ctx);
     }
 
@@ -242,6 +241,9 @@ ngx_oa_router_look(ngx_oa_router_ctx_t *ctx)
 {
     ngx_int_t  rc;
 
+    ctx->looked = 1;
+    ctx->found = 0;
+
     rc = ngx_oa_routes_get(ctx->routes, ctx->hash, &ctx->label, &ctx->copy);
 
     if (rc != NGX_OK) {
@@ -288,7 +290,7 @@ ngx_oa_router_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    ctx = ngx_oa_router_peek(r);
+    ctx = ngx_oa_router_host(r);
     if (ctx == NULL) {
         return NGX_ERROR;
     }
@@ -386,6 +388,8 @@ ngx_oa_router_identify(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
 /*
  * NGX_OK: it is known whether there is a route.  NGX_AGAIN: it was asked.
  * NGX_DECLINED: it cannot be known now.
+ *
+ * What was found before is not what counts: the request may have waited.
  */
 
 static ngx_int_t
@@ -403,7 +407,7 @@ ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
 
     case NGX_OA_ROUTE_LANDED:
 
-        if (ctx->found || ngx_oa_router_look(ctx)) {
+        if (ngx_oa_router_look(ctx)) {
             return NGX_OK;
         }
 
@@ -422,7 +426,7 @@ ngx_oa_router_find(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
 
     default:
 
-        if (ctx->found || ngx_oa_router_look(ctx)) {
+        if (ngx_oa_router_look(ctx)) {
             return NGX_OK;
         }
 
@@ -498,12 +502,14 @@ ngx_oa_router_blind(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
 
     if (ctx->state == NGX_OA_ROUTE_LANDED && ctx->asked) {
 
-        if (ctx->rc != NGX_OK) {
-            return NGX_DECLINED;
+        if (ctx->rc == NGX_OK) {
+            oa_table_refuse(routes->table, ctx->hash, ngx_current_msec);
+            return NGX_OK;
         }
 
-        oa_table_refuse(routes->table, ctx->hash, ngx_current_msec);
-        return NGX_OK;
+        if (ctx->rc != NGX_ABORT) {
+            return NGX_DECLINED;
+        }
     }
 
     if (oa_table_is_refused(routes->table, ctx->hash, ngx_current_msec,
@@ -695,6 +701,7 @@ ngx_oa_router_login(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
     ngx_oa_router_loc_conf_t *rlcf)
 {
     ngx_str_t        *accept, url;
+    ngx_uint_t        i;
     ngx_table_elt_t  *h;
 
     accept = ngx_oa_request_header(r, &ngx_oa_accept, NULL);
@@ -706,18 +713,32 @@ ngx_oa_router_login(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx,
         return ngx_oa_router_refuse(r, ctx, ctx->identity.problem);
     }
 
+    ctx->state = NGX_OA_ROUTE_REFUSED;
+
     if (ngx_http_complex_value(r, rlcf->login_url, &url) != NGX_OK
-        || ngx_oa_response_header(r, &ngx_oa_cache_control, &ngx_oa_no_store)
-           == NULL)
+        || ngx_oa_router_keep(r, ctx) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
+    /* $uri has whatever bytes the client wants it to */
+
+    for (i = 0; i < url.len; i++) {
+        if (url.data[i] < 0x20 || url.data[i] == 0x7f) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "the value of \"oa_login_url\" has a control "
+                          "character");
+            ngx_http_finalize_request(r, NGX_HTTP_BAD_REQUEST);
+            return NGX_DONE;
+        }
+    }
+
     h = ngx_oa_response_header(r, &ngx_oa_location, &url);
 
-    ctx->state = NGX_OA_ROUTE_REFUSED;
-
-    if (h == NULL || ngx_oa_router_keep(r, ctx) != NGX_OK) {
+    if (h == NULL
+        || ngx_oa_response_header(r, &ngx_oa_cache_control, &ngx_oa_no_store)
+           == NULL)
+    {
         return NGX_ERROR;
     }
 

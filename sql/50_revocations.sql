@@ -42,8 +42,8 @@ COMMENT ON TABLE oa.revocations IS
  * floor: as in oa.feed.
  *
  * token_life: no token is good for longer after it was issued.  7 days is the
- * most that Supabase can be told; a project that keeps to less may say so here,
- * and remembers fewer ended sessions.
+ * most that Supabase can be told; a project that keeps to less may say so
+ * here, and remembers fewer ended sessions.
  */
 
 CREATE TABLE IF NOT EXISTS oa.revocation_feed (
@@ -330,7 +330,7 @@ CREATE OR REPLACE VIEW oa.revoked
 WITH (security_invoker = false) AS
 SELECT r.id,
        (SELECT ceil(greatest(extract(epoch FROM
-                   least(max(m.until), now() + interval '20 years') - now()),
+                   least(max(m.until), now() + interval '100 years') - now()),
                    0))::bigint
           FROM oa.revocations m
          WHERE m.id = r.id) AS seconds,

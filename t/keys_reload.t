@@ -94,13 +94,22 @@ ok $ng->reload, 'and back';
 is told($one), '200', 'the keys of the first';
 ok +(wait_for { told($two) eq '401key' } 35), 'and no others';
 
-# a configuration that is refused changes nothing
+# a configuration that is refused at the very end, after the zone has met it
 
-$ng->expect_log(qr/\[emerg\].*invalid number of arguments in "oa_auth"/,
-                qr/\[emerg\].*unknown directive "oa_nothing"/);
-$ng->write_conf(http => conf($other->url) . 'oa_nothing;');
-ok !$ng->reload, 'a bad configuration';
-is told($one), '200', 'the old one stays';
+$other->start;
+$ng->expect_log(qr/\[emerg\].*bind\(\) to 127\.0\.0\.1:\d+ failed/,
+                qr/\[emerg\].*still could not bind/);
+$ng->write_conf(http => conf($other->url) . 'server { listen 127.0.0.1:'
+                        . $other->port . '; }');
+ok !$ng->reload, 'a reload that fails: another source, and an address in use';
+is told($one), '200', 'the old keys stay';
+is told($two), '401key', 'there are no others';
+$jwks->publish($one, key('ES256', kid => 'k5'));
+ok +(wait_for { $ng->log =~ /still could not bind/ } 10), 'it is over';
+$ng->write_conf(http => conf($jwks->url));
+ok $ng->reload, 'a good one';
+ok +(wait_for { told(key('ES256', kid => 'k5')) eq '200' } 5), 'goes on';
+$jwks->publish($one);
 
 # so many sources that places in the zone are used again
 

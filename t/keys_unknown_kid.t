@@ -63,8 +63,9 @@ is $jwks->count, 1, 'no fetch for these';
 $jwks->publish(@keys[0, 1]);
 $jwks->fault(delay => 1);
 my $asked = time;
-my @tokens = map { $_ % 3 ? $keys[1]->token : key('ES256', kid => "x$_")->token }
-             1 .. 60;
+my @tokens = map {
+    ($_ % 3 ? $keys[1] : key('ES256', kid => "x$_"))->token
+} 1 .. 60;
 my @r = http_many($ng->port, [ map { request($_) } @tokens ]);
 is_deeply [ map { told($r[$_ - 1]) } 1 .. 60 ],
           [ map { $_ % 3 ? '200' : '401key' } 1 .. 60 ],

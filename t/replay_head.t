@@ -42,13 +42,12 @@ sub head {
                         headers => \@headers);
 }
 
-my $r = head('/');
+my $r = head('/', Cookie => 'a=b', 'Sec-WebSocket-Protocol' => 'chat');
 is $r->status, 307, 'nothing to take out';
 is $r->header('fly-replay'), 'app=app;instance=m1', 'goes by the header';
 is $r->header('content-type'), undef, 'no type';
 
 for my $case ([ '/', 'a token', Authorization => 'Bearer x' ],
-              [ '/', 'a cookie', Cookie => 'a=b' ],
               [ '/', 'a machine', 'Fly-Force-Instance-Id' => 'x' ],
               [ '/', 'a preference', 'fly-prefer-region' => 'ams' ],
               [ '/?access_token=x', 'a token in the path' ],

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use Test::More;
+use Time::HiRes qw(time);
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -72,6 +73,20 @@ ok $ng->wait_log(qr/\b$N revocations read from the database/),
 $pg->do('SELECT oa.unrevoke_session(id) FROM oa.revocations');
 wait_for { refused() == 0 } 10;
 is refused(), 0, 'all are good again';
+
+# some, faster than the beat would bring them
+
+for my $n (0 .. 2) {
+    my @ids = @some[ 30 * $n .. 30 * $n + 29 ];
+    my $start = time;
+    $pg->do(q{SELECT oa.note_revocations('session', ?,
+                  array_fill(now() + interval '1 hour', ARRAY[30]))}, \@ids);
+    wait_for { refused() == 30 * $n + 30 } 10;
+    my $took = time - $start;
+    is refused(), 30 * $n + 30, 'thirty at once';
+    cmp_ok $took, '<', $ng->sanitized ? 5 : 2, sprintf 'in %.2f s', $took;
+}
+
 $ng->stop;
 
 # a zone of 1m has room for some of them

@@ -39,8 +39,8 @@ CONF
     files => { 'keys.json' => jwks($key) });
 
 sub verdict {
-    my ($user, $session) = @_;
-    my $token = $key->token({ sub => $user, session_id => $session // uuid() });
+    my ($user) = @_;
+    my $token = $key->token({ sub => $user, session_id => uuid() });
     my $r = http_get($ng->port, '/',
                      headers => [ Authorization => "Bearer $token" ]);
     return $r->status . ' ' . ($r->header('X-Error') // '');

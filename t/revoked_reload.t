@@ -108,11 +108,15 @@ ok +(wait_for { listeners() == 1 } 5), 'one worker listens';
 is $ng->log_count(qr/revocations read from the database/), 1,
     'one full read';
 
-# a configuration that fails changes nothing
+# a configuration that fails when its zone is there already changes nothing,
+# neither in a worker that begins after it
 
 $ng->expect_log(qr/\[emerg\]/);
-$ng->write_conf(http => 'oa_zone 8m; ' . config($postgres) . ' oops;');
+$ng->write_conf(http => config($postgres) =~ s/oa_zone 16m/oa_zone 8m/r
+                . 'server { listen 192.0.2.1:80; }');
 ok !$ng->reload, 'a reload fails';
+ok $ng->wait_log(qr/bind\(\) to 192.0.2.1:80 failed/), 'late';
+$ng->kill_worker($_) for 0 .. 2;
 flows('after that');
 
 # without a database

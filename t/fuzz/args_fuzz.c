@@ -214,12 +214,34 @@ test_mask(const uint8_t *data, size_t size)
 }
 
 
+static void
+test_redact(const uint8_t *data, size_t size)
+{
+    u_char  *p, *end;
+    size_t   len;
+
+    p = fuzz_copy(data, size);
+
+    end = oa_args_redact(p, p + size, &oa_args_token, 1);
+    len = end - p;
+
+    must(len <= size);
+
+    /* what is masked stays so */
+
+    must(oa_args_redact(p, p + len, &oa_args_token, 1) == end);
+
+    free(p);
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     test_strip(data, size);
     test_find(data, size);
     test_mask(data, size);
+    test_redact(data, size);
 
     return 0;
 }

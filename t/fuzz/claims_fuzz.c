@@ -1,7 +1,7 @@
 
 /*
- * Claims: the verdict of oa_claims_scan(), the claims it finds, and every value
- * by its path, as jansson has them.
+ * Claims: the verdict of oa_claims_scan(), the claims that it finds, and every
+ * value by its path, as jansson has them.
  */
 
 

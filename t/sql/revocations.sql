@@ -223,7 +223,8 @@ DELETE FROM oa.revocations;
 SELECT is_empty('SELECT FROM oa.revocations_in_force('''')',
                 'nothing is in force');
 
-SELECT oa.revoke_user(pg_temp.u(n)) FROM generate_series(1, 1001) n \g /dev/null
+SELECT oa.revoke_user(pg_temp.u(n))
+  FROM generate_series(1, 1001) n \g /dev/null
 SELECT oa.revoke_user(pg_temp.u(7), now()),
        oa.revoke_session(pg_temp.s(7)) \g /dev/null
 

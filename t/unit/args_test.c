@@ -156,6 +156,26 @@ static const test_pair_t  masks[] = {
 };
 
 
+static const test_pair_t  redacted[] = {
+    PAIR("", ""),
+    PAIR("?", "?"),
+    PAIR("access_token=xyz", "access_token=xyz"),
+    PAIR("request: \"GET /?access_token=eyJ.eyJ.abc HTTP/1.1\", host: \"a\"",
+         "request: \"GET /?access_token=*** HTTP/1.1\", host: \"a\""),
+    PAIR("upstream: \"http://a/?a&jwt=eyJ.eyJ.abc\", host: \"a\"",
+         "upstream: \"http://a/?a&jwt=***\", host: \"a\""),
+    PAIR("/?jwt=abcd&b=c&token=efgh ?token=ijkl", "/?jwt=***&b=c&token=*** "
+                                                  "?token=***"),
+    PAIR("/?ACCESS%5fTOKEN=abcd", "/?ACCESS%5fTOKEN=***"),
+    PAIR("/?jwt=&jwt=x&jwt=yz&jwt", "/?jwt=&jwt=*&jwt=**&jwt"),
+    PAIR("/?jwt=a?jwt=b=c", "/?jwt=***"),
+    PAIR("/?jwt=abc\td", "/?jwt=***\td"),
+    PAIR("/?jwts=abc&my_jwt=abc&access_toke", "/?jwts=abc&my_jwt=abc"
+                                              "&access_toke"),
+    PAIR("/?a?&jwt=abcd", "/?a?&jwt=***")
+};
+
+
 static u_char *
 copy(const ngx_str_t *s)
 {
@@ -303,12 +323,34 @@ test_mask(void)
 }
 
 
+static void
+test_redact(void)
+{
+    char        name[160];
+    u_char     *p, *end;
+    ngx_uint_t  i;
+
+    for (i = 0; i < sizeof(redacted) / sizeof(redacted[0]); i++) {
+        p = copy(&redacted[i].in);
+
+        snprintf(name, sizeof(name), "redacted \"%s\"",
+                 show(p, redacted[i].in.len));
+
+        end = oa_args_redact(p, p + redacted[i].in.len, names, 3);
+        is_bytes(p, end - p, redacted[i].out.data, redacted[i].out.len, name);
+
+        free(p);
+    }
+}
+
+
 int
 main(void)
 {
     test_strip();
     test_find();
     test_mask();
+    test_redact();
 
     return done_testing();
 }

@@ -38,7 +38,8 @@ static const test_doc_t  good[] = {
         "white space between all"),
     DOC("{\"\":1}", "an empty name"),
     DOC("{\"a\":{\"a\":1},\"b\":{\"a\":1}}", "one name in several objects"),
-    DOC("{\"a\":[{\"a\":1},{\"a\":1}]}", "one name in the objects of an array"),
+    DOC("{\"a\":[{\"a\":1},{\"a\":1}]}",
+        "one name in the objects of an array"),
     DOC("{\"a\":1,\"A\":2,\"aa\":3}", "names that differ in case or length"),
     DOC("{\"abcdefgh\":1,\"abcdefghi\":2,\"abcdefghj\":3}",
         "names that begin with the same 8 bytes"),
@@ -67,6 +68,7 @@ static const test_doc_t  bad[] = {
     DOC("", "nothing at all"),
     DOC(" ", "white space alone"),
     DOC("[]", "an array"),
+    DOC("[\"a\":1}", "an object that begins as an array"),
     DOC("\"a\"", "a string"),
     DOC("1", "a number"),
     DOC("null", "null"),
@@ -141,7 +143,9 @@ static const test_doc_t  bad[] = {
     DOC("{\"a\":\"\\ud83d\\u0041\"}", "a first one before no second"),
     DOC("{\"a\":\"\\ud83d\\ud83d\"}", "two first ones"),
     DOC("{\"a\":\"\\ud83d\\n\"}", "a first one before another escape"),
-    DOC("{\"a\":\"\\ude00\"}", "a second surrogate alone"),
+    DOC("{\"a\":\"\\udc00\"}", "a second surrogate alone, the first"),
+    DOC("{\"a\":\"\\udfff\"}", "and the last"),
+    DOC("{\"a\":\"\\udc00\\udc00\"}", "two second ones"),
     DOC("{\"a\":\"\\ude00\\ud83d\"}", "surrogates the other way round"),
     DOC("{\"a\":\"\x80\"}", "a continuation alone"),
     DOC("{\"a\":\"\xc3\"}", "a character cut"),
@@ -225,8 +229,9 @@ scan(const void *json, size_t len)
 static void
 verdicts(void)
 {
-    size_t       len;
-    ngx_uint_t   i, n;
+    size_t      len;
+    u_char      text[35];
+    ngx_uint_t  i, c, n, plain;
 
     for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         ok(scan(good[i].json.data, good[i].json.len) == NGX_OK,
@@ -237,6 +242,23 @@ verdicts(void)
         ok(scan(bad[i].json.data, bad[i].json.len) == NGX_ERROR,
            "refused: %s", bad[i].name);
     }
+
+    /* any byte at any place of a string */
+
+    n = 0;
+
+    for (i = 0; i < 20; i++) {
+        for (c = 0; c < 256; c++) {
+            memcpy(text, "{\"abcdefgh\":\"                    \"}", 35);
+            text[13 + i] = (u_char) c;
+
+            plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+
+            n += ((scan(text, 35) == NGX_OK) != plain);
+        }
+    }
+
+    ok(n == 0, "a byte that stands for itself in a string, or does not");
 
     n = 0;
 
@@ -482,7 +504,8 @@ paths(void)
 
     static const char  doc[] =
         " { \"a\" : { \"b\" : [ 10 , [ 20 , 21 ] , { \"c\" : \"x\" } ] } ,"
-        "\"a.b\":\"dot\",\"a\\\\b\":\"backslash\",\"0\":\"zero\","
+        "\"a.b\":\"dot\",\"ab\":\"none\",\"a\\\\b\":\"backslash\","
+        "\"0\":\"zero\","
         "\"\":{\"\":\"empty\"},\"n\":null,\"t\":true,\"f\":false,"
         "\"\\u00fc\":\"\\ud83d\\ude00\\n\",\"arr\":[],\"obj\":{},"
         "\"s\":\"b\",\"esc\":\"\\\"]}\\\\\",\"last\":[[\"}\"],1e2]}";
@@ -553,6 +576,34 @@ paths(void)
     ngx_str_set(&path, "a");
     oa_claims_find(NULL, 0, &path, &claim);
     ok(claim.type == OA_CLAIM_ABSENT, "no payload");
+}
+
+
+static void
+path_grammar(void)
+{
+    size_t     i;
+    ngx_str_t  path;
+
+    static const struct {
+        const char  *path;
+        int          good;
+    } cases[] = {
+        { "a", 1 }, { "a.b", 1 }, { "a..b", 1 }, { ".", 1 }, { "a.", 1 },
+        { "a\\.b", 1 }, { "a\\\\", 1 }, { "\\..\\.", 1 },
+        { "", 0 }, { "\\", 0 }, { "a\\", 0 }, { "a\\b", 0 },
+        { "a.b\\c", 0 }, { "a.\\", 0 }, { "a\\\\\\", 0 }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        path.len = strlen(cases[i].path);
+        path.data = copy((u_char *) cases[i].path, path.len);
+
+        ok(oa_claims_is_path(&path) == (ngx_uint_t) cases[i].good,
+           "\"%s\" is %s path", cases[i].path, cases[i].good ? "a" : "no");
+
+        free(path.data);
+    }
 }
 
 
@@ -677,6 +728,12 @@ values(void)
     claim = claim_of("\"a\\u00fc\"");
     ok(!oa_claim_is(&claim, &text), "nor where the text ends in a character");
 
+    ngx_str_set(&text, "\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf"
+                       "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf");
+    claim = claim_of("\"\\u007f\\u0080\\u07ff\\u0800\\uffff"
+                     "\\ud800\\udc00\\udbff\\udfff\"");
+    ok(oa_claim_is(&claim, &text), "escapes of 1, 2, 3 and 4 bytes");
+
     ngx_str_set(&text, "5");
     claim = claim_of("5");
     ok(!oa_claim_is(&claim, &text), "a number is no text");
@@ -747,6 +804,7 @@ main(void)
     limits();
     known();
     paths();
+    path_grammar();
     values();
 
     return done_testing();

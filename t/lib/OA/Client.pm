@@ -294,6 +294,15 @@ sub header {
     return wantarray ? @values : $values[0];
 }
 
+# All of it but what differs from one request to the next.
+sub common {
+    my ($self) = @_;
+    my $text = join "\n", $self->{line} // $self->{status},
+        (map { "$_->[0]: $_->[1]" } grep { lc $_->[0] ne 'date' }
+         @{ $self->{headers} }), '', $self->{body};
+    return $text =~ s/\b[0-9a-f]{32}\b/ID/gr;
+}
+
 1;
 
 __END__
@@ -307,6 +316,7 @@ __END__
                      headers => [ Cookie => 'a=b' ]);
     $r->status; $r->header('fly-replay'); $r->headers; $r->body;
     # headers: [[name, value], ...]; header() in list context: every value
+    $r->common;                         # as text, without Date, request_id
 
     http_request($port, '/', method => 'POST', body => $bytes);
     http_raw($port, "GET / HTTP/1.0\r\n\r\n");      # undef: closed, no answer
