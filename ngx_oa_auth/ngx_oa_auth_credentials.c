@@ -5,11 +5,14 @@
 
 
 #include "ngx_oa_auth.h"
+#include "oa_args.h"
 
 
 static ngx_int_t ngx_oa_credentials_cookie(ngx_http_request_t *r,
     ngx_oa_auth_main_conf_t *amcf, ngx_oa_credentials_t *credentials);
 static ngx_int_t ngx_oa_credentials_protocol(ngx_http_request_t *r,
+    ngx_oa_credentials_t *credentials);
+static ngx_int_t ngx_oa_credentials_referer(ngx_http_request_t *r,
     ngx_oa_credentials_t *credentials);
 
 
@@ -34,7 +37,11 @@ ngx_oa_auth_credentials(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    return ngx_oa_credentials_protocol(r, credentials);
+    if (ngx_oa_credentials_protocol(r, credentials) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_oa_credentials_referer(r, credentials);
 }
 
 
@@ -132,6 +139,44 @@ ngx_oa_credentials_protocol(ngx_http_request_t *r,
                                 - credentials->protocol.data;
 
     credentials->protocol_changed = (credentials->protocol.len != value->len);
+
+    return NGX_OK;
+}
+
+
+/* A page that was opened with a token in its URL tells it to all it loads. */
+
+static ngx_int_t
+ngx_oa_credentials_referer(ngx_http_request_t *r,
+    ngx_oa_credentials_t *credentials)
+{
+    u_char     *p;
+    ngx_str_t   args, *value;
+
+    if (r->headers_in.referer == NULL) {
+        return NGX_OK;
+    }
+
+    value = &r->headers_in.referer->value;
+
+    p = ngx_strlchr(value->data, value->data + value->len, '?');
+    if (p == NULL) {
+        return NGX_OK;
+    }
+
+    args.data = p + 1;
+    args.len = value->data + value->len - args.data;
+
+    p = ngx_pnalloc(r->pool, args.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    credentials->referer_changed =
+        ((size_t) (oa_args_strip(p, &args, credentials->args,
+                                 credentials->nargs)
+                   - p)
+         != args.len);
 
     return NGX_OK;
 }

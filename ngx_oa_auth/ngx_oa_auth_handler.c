@@ -248,8 +248,10 @@ ngx_oa_auth_decide(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
         return NGX_ERROR;
     }
 
+    /* should memory be short below, nobody has passed */
+
     ctx->state = NGX_OA_AUTH_JUDGED;
-    ctx->problem = NULL;
+    ctx->problem = &ngx_oa_problem_keys;
 
     ngx_oa_count(NGX_OA_COUNT_TOKEN_RESULTS + ctx->error);
 
@@ -263,6 +265,7 @@ ngx_oa_auth_decide(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
         require = ngx_oa_auth_fails(r, alcf, ctx);
 
         if (require == NULL) {
+            ctx->problem = NULL;
             return NGX_OK;
         }
 

@@ -246,8 +246,9 @@ ngx_oa_auth_judge_anew(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
     oa_jws_t                  jws;
     oa_jwk_t                 *key;
     ngx_int_t                 rc;
+    oa_jws_header_t           header;
     ngx_oa_issuer_t          *issuer;
-    const oa_jws_header_t    *header;
+    const oa_jws_header_t    *cached;
     ngx_oa_auth_main_conf_t  *amcf;
 
     if (oa_jws_split(&ctx->token, &jws) != NGX_OK) {
@@ -256,11 +257,15 @@ ngx_oa_auth_judge_anew(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
     }
 
     ctx->error = oa_jws_header_cached(&ngx_oa_auth_headers, &jws.header,
-                                      &header);
+                                      &cached);
 
     if (ctx->error != OA_AUTH_OK) {
         return NGX_OK;
     }
+
+    /* to look for the key may wake others, whose headers come after this one */
+
+    header = *cached;
 
     issuer = ngx_oa_auth_pick_issuer(alcf, &jws);
 
@@ -269,12 +274,12 @@ ngx_oa_auth_judge_anew(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
         return NGX_OK;
     }
 
-    if (!(issuer->algorithms & (1u << header->alg))) {
+    if (!(issuer->algorithms & (1u << header.alg))) {
         ctx->error = OA_AUTH_ALGORITHM;
         return NGX_OK;
     }
 
-    rc = ngx_oa_keys_find(issuer, header, wait ? &ctx->flight : NULL, &key,
+    rc = ngx_oa_keys_find(issuer, &header, wait ? &ctx->flight : NULL, &key,
                           &ctx->error);
 
     if (rc == NGX_AGAIN) {
@@ -286,7 +291,7 @@ ngx_oa_auth_judge_anew(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
         return NGX_OK;
     }
 
-    switch (oa_jwk_verify(key, header->alg, &jws.input, &jws.signature)) {
+    switch (oa_jwk_verify(key, header.alg, &jws.input, &jws.signature)) {
 
     case NGX_OK:
         break;

@@ -278,7 +278,10 @@ ngx_oa_auth_default_sources(ngx_conf_t *cf)
 }
 
 
-/* A session needs somebody to judge the token: oa_auth, or its namesake. */
+/*
+ * Everybody may come to a session, so it must be all that there is.  And it
+ * needs somebody to judge the token: oa_auth, or its namesake.
+ */
 
 static char *
 ngx_oa_auth_check_session(ngx_conf_t *cf, ngx_oa_auth_loc_conf_t *conf)
@@ -286,15 +289,29 @@ ngx_oa_auth_check_session(ngx_conf_t *cf, ngx_oa_auth_loc_conf_t *conf)
     ngx_str_t                  name;
     ngx_oa_issuer_t           *issuer, **p;
     ngx_oa_auth_main_conf_t   *amcf;
+    ngx_http_core_loc_conf_t  *clcf;
 
-    if (conf->session.len == 0 || conf->issuers) {
+    if (conf->session.len == 0) {
+        return NGX_CONF_OK;
+    }
+
+    name.data = conf->session.data + (sizeof("__Host-") - 1);
+    name.len = conf->session.len - (sizeof("__Host-") - 1);
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler != ngx_oa_session_handler) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"oa_session %V\" has another handler beside it "
+                           "in location \"%V\"", &name, &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->issuers) {
         return NGX_CONF_OK;
     }
 
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_oa_auth_module);
-
-    name.data = conf->session.data + (sizeof("__Host-") - 1);
-    name.len = conf->session.len - (sizeof("__Host-") - 1);
 
     issuer = ngx_oa_issuer_find(amcf, &name);
 

@@ -246,7 +246,9 @@ ngx_oa_auth_cookie_counts(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf)
     ngx_str_t   *accept;
     ngx_uint_t   n;
 
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS))
+    /* a subrequest is a GET, whatever the browser has sent */
+
+    if (!(r->main->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS))
         || r->headers_in.upgrade)
     {
         return ngx_oa_auth_is_own_page(r, alcf);

@@ -89,7 +89,7 @@ ngx_oa_issuer_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t              *value;
     ngx_conf_t              save;
     ngx_oa_issuer_t        *issuer, **p;
-    ngx_oa_issuer_conf_t    ic;
+    ngx_oa_issuer_conf_t   *ic;
 
     value = cf->args->elts;
 
@@ -139,11 +139,14 @@ ngx_oa_issuer_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *p = issuer;
 
-    ngx_memzero(&ic, sizeof(ngx_oa_issuer_conf_t));
+    ic = ngx_pcalloc(cf->temp_pool, sizeof(ngx_oa_issuer_conf_t));
+    if (ic == NULL) {
+        return NGX_CONF_ERROR;
+    }
 
-    ic.issuer = issuer;
+    ic->issuer = issuer;
 
-    if (ngx_array_init(&ic.audience, cf->pool, 2, sizeof(ngx_str_t))
+    if (ngx_array_init(&ic->audience, cf->pool, 2, sizeof(ngx_str_t))
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -151,7 +154,7 @@ ngx_oa_issuer_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     save = *cf;
     cf->handler = ngx_oa_issuer_param;
-    cf->handler_conf = (char *) &ic;
+    cf->handler_conf = (char *) ic;
 
     rv = ngx_conf_parse(cf, NULL);
 
@@ -161,10 +164,10 @@ ngx_oa_issuer_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
-    issuer->policy.audience = ic.audience.elts;
-    issuer->policy.naudience = ic.audience.nelts;
+    issuer->policy.audience = ic->audience.elts;
+    issuer->policy.naudience = ic->audience.nelts;
 
-    rv = ngx_oa_issuer_check(cf, &ic);
+    rv = ngx_oa_issuer_check(cf, ic);
     if (rv != NGX_CONF_OK) {
         return rv;
     }

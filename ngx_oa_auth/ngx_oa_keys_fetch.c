@@ -209,7 +209,17 @@ ngx_oa_keys_fetch(ngx_oa_keys_t *keys, ngx_uint_t asked)
 
     slot = keys->slot;
 
-    /* one of our own that is overdue, as this worker stood still */
+    /*
+     * Where flights have no seat left nobody is kept from coming here.  One of
+     * our own that is under way is not begun anew, and lands for all; unless
+     * it is overdue, as this worker stood still.
+     */
+
+    if (keys->fetching
+        && ngx_current_msec - keys->begun <= NGX_OA_KEYS_FETCH)
+    {
+        return NGX_OK;
+    }
 
     ngx_oa_keys_fetch_exit(keys);
 

@@ -648,6 +648,7 @@ typedef struct {
     ngx_str_t                    cookie;     /* what is left; maybe nothing */
     ngx_uint_t                   protocol_changed;
     ngx_str_t                    protocol;   /* of Sec-WebSocket-Protocol */
+    ngx_uint_t                   referer_changed; /* it goes as a whole */
     const ngx_str_t             *args;       /* names of arguments that may
                                                 hold a token */
     ngx_uint_t                   nargs;

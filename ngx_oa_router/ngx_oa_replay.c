@@ -122,8 +122,9 @@ ngx_oa_replay_handler(ngx_http_request_t *r)
         if (r->method == NGX_HTTP_HEAD) {
 
             if (hints.authorization || credentials.cookie_changed
-                || credentials.protocol_changed || json.path.len
-                || hints.nforced || rlcf->set_headers || rlcf->hide_headers)
+                || credentials.protocol_changed || credentials.referer_changed
+                || json.path.len || hints.nforced || rlcf->set_headers
+                || rlcf->hide_headers)
             {
                 return NGX_HTTP_NOT_ALLOWED;
             }

@@ -9,7 +9,7 @@
 
 
 /* json: what is deleted of the request, if it was sent or not */
-#define NGX_OA_REPLAY_DELETES   7
+#define NGX_OA_REPLAY_DELETES   8
 
 /* and set to what is left of it: cookies, protocols */
 #define NGX_OA_REPLAY_RESTS     2
@@ -38,6 +38,7 @@ static const ngx_str_t  ngx_oa_authorization = ngx_string("authorization");
 static const ngx_str_t  ngx_oa_cookie = ngx_string("cookie");
 static const ngx_str_t  ngx_oa_protocol =
     ngx_string("sec-websocket-protocol");
+static const ngx_str_t  ngx_oa_referer = ngx_string("referer");
 
 /* They choose a machine, and Fly Proxy obeys the client on a replay too. */
 static const ngx_str_t  ngx_oa_forced_headers[] = {
@@ -331,6 +332,10 @@ ngx_oa_replay_delete_headers(ngx_http_request_t *r,
 
     if (credentials->protocol_changed) {
         ngx_oa_replay_delete(json, deletes, &ngx_oa_protocol);
+    }
+
+    if (credentials->referer_changed) {
+        ngx_oa_replay_delete(json, deletes, &ngx_oa_referer);
     }
 
     for (forced = ngx_oa_forced_headers; forced->len; forced++) {

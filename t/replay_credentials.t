@@ -190,6 +190,23 @@ subtest 'the path' => sub {
     is replay("/all?access_token=$token")->{path}, '/all', 'and this';
 };
 
+subtest 'Referer' => sub {
+    my $page = 'https://open.openagents.example/off';
+    my @cases = (
+        $page                          => 0, 'nothing of it',
+        "$page?a=b"                    => 0, 'arguments',
+        "$page?access_token=$token"    => 1, 'a page that was opened so',
+        "$page?a=b&J%57T=$token&c"     => 1, 'a name of our own',
+        "$page/access_token=x"         => 0, 'not in the path',
+    );
+
+    while (my ($referer, $expected, $what) = splice @cases, 0, 3) {
+        my $change = replay('/off', Referer => $referer);
+        is !!$change->{deleted}{referer}, !!$expected, $what;
+        is $change->{set}{referer}, undef, 'never another';
+    }
+};
+
 subtest 'Sec-WebSocket-Protocol' => sub {
     my @cases = (
         [ 'chat, v2' ]                 => undef,          'nothing of it',
