@@ -128,8 +128,8 @@ sub get {
 my @owner = (Authorization => 'Bearer ' . $key->token({ aal => 'x' }));
 my @wrong = (Authorization => 'Bearer '
              . $key->token({ aal => 'x', sub => uuid() }));
-my %as = (nobody => [ 401 ], 'a bad token' => [ 401, Authorization => 'Bearer x' ],
-          'the wrong user' => [ 404, @wrong ]);
+my %as = (nobody => [ 401 ], 'the wrong user' => [ 404, @wrong ],
+          'a bad token' => [ 401, Authorization => 'Bearer x' ]);
 
 for my $who (sort keys %as) {
     my ($status, @headers) = @{ $as{$who} };

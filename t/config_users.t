@@ -48,6 +48,7 @@ my ($none, $a, $b, $c) = map { sprintf $routes, $_ }
 my $on = sprintf $server, 'a';
 
 good('no issuer', $none);
+good('no issuer, as without the module', $a);
 good('the only issuer', issuer('a'), $none, $on);
 good('the only issuer by name', issuer('a'), $a, $on);
 good('an issuer that stands behind', $a, issuer('a'), $on);
@@ -64,7 +65,6 @@ bad('another than the only one', '"users b" names no oa_issuer',
     issuer('a'), $b, $on);
 bad('part of a name', '"users a" names no oa_issuer',
     issuer('ab'), $a, sprintf $server, 'ab');
-bad('no issuer at all', '"users a" names no oa_issuer', $a);
 bad('two of them', 'duplicate "users"', issuer('a'),
     sprintf $routes, ' users a; users a;');
 bad('two names', 'number of arguments in "users"', issuer('a'),

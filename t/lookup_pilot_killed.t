@@ -44,8 +44,8 @@ sub asker {
     my $port = $pg->row(q{SELECT client_port FROM pg_stat_activity
         WHERE usename = 'oa_router' AND wait_event_type = 'Lock'
         ORDER BY query_start DESC LIMIT 1}) or return;
-    my $hex = sprintf '%04X', $port;
-    my ($inode) = map { (split)[9] } grep { (split)[1] =~ /:$hex$/ }
+    my $ends = sprintf ':%04X [0-9A-F]+:%04X 01 ', $port, $pg->port;
+    my ($inode) = map { (split)[9] } grep { /$ends/ }
                   split /\n/, slurp('/proc/net/tcp');
     defined $inode or return;
     for my $pid ($ng->worker_pids) {
