@@ -13,6 +13,8 @@ static ngx_uint_t ngx_oa_problem_has_error_page(ngx_http_request_t *r,
     ngx_uint_t status);
 static ngx_int_t ngx_oa_problem_retry_after(ngx_http_request_t *r,
     time_t seconds);
+static ngx_int_t ngx_oa_problem_challenge(ngx_http_request_t *r,
+    const ngx_str_t *challenge);
 static const ngx_str_t *ngx_oa_problem_title(ngx_uint_t status);
 
 
@@ -219,9 +221,7 @@ ngx_oa_problem(ngx_http_request_t *r, const ngx_oa_problem_t *problem)
     }
 
     if (problem->challenge.len
-        && ngx_oa_response_header(r, &ngx_oa_www_authenticate,
-                                  &problem->challenge)
-           == NULL)
+        && ngx_oa_problem_challenge(r, &problem->challenge) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -362,6 +362,31 @@ ngx_oa_problem_retry_after(ngx_http_request_t *r, time_t seconds)
 
     return ngx_oa_response_header(r, &ngx_oa_retry_after, &value)
            ? NGX_OK : NGX_ERROR;
+}
+
+
+/* One for all, be it that an error page was refused, too. */
+
+static ngx_int_t
+ngx_oa_problem_challenge(ngx_http_request_t *r, const ngx_str_t *challenge)
+{
+    ngx_table_elt_t  *h;
+
+    h = r->headers_out.www_authenticate;
+
+    if (h) {
+        h->hash = 1;
+        h->value = *challenge;
+        return NGX_OK;
+    }
+
+    h = ngx_oa_response_header(r, &ngx_oa_www_authenticate, challenge);
+
+    /* auth_request looks for it here */
+
+    r->headers_out.www_authenticate = h;
+
+    return h ? NGX_OK : NGX_ERROR;
 }
 
 
