@@ -231,6 +231,12 @@ ngx_oa_auth_judge_cached(ngx_oa_auth_loc_conf_t *alcf, ngx_oa_auth_ctx_t *ctx)
         return 0;
     }
 
+    /* one that takes any "iss" may not be the one that is picked here */
+
+    if (alcf->issuers->nelts > 1 && issuer[i]->policy.issuer.len == 0) {
+        return 0;
+    }
+
     ctx->hit = 1;
     ctx->issuer = issuer[i];
     ctx->error = ngx_oa_auth_judge_now(issuer[i]);

@@ -38,6 +38,7 @@ my $ng = OA::Nginx->new(
         location /ab { oa_auth a b; empty_gif; }
         location /bah { oa_auth b a h; empty_gif; }
         location /abany { oa_auth a any b; empty_gif; }
+        location /any { oa_auth any; empty_gif; }
         location /opt { oa_auth b a optional; empty_gif; }
     }
 CONF
@@ -132,6 +133,10 @@ isnt told('/b', $token{a}), '200', 'and not where it is not named';
 is told('/a', $token{a}), '200', 'but where it is again';
 is $r->header('X-Cache'), 'hit', 'from the cache';
 isnt told('/b', $token{any}), '200', 'one of any, in b';
+
+my $posing = by('any', 'a');
+is told('/any', $posing), '200', 'iss a, signed by any, where any is alone';
+is told('/abany', $posing), '401algorithm', 'and still not where a is named';
 
 # none
 
