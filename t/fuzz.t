@@ -1,5 +1,6 @@
 # Runs each fuzzer of build/fuzz ("make fuzz") for OA_FUZZ_TIME seconds, on
-# what earlier runs found, with the words of t/fuzz/NAME.dict where there are.
+# what earlier runs found and on t/fuzz/corpus/NAME, with the words of
+# t/fuzz/NAME.dict, where there are such.
 
 use strict;
 use warnings;
@@ -32,12 +33,13 @@ for my $fuzzer (@fuzzers) {
 
     my ($name) = $fuzzer =~ /^(.*?)(?:_fuzz)?$/;
     my @dict = grep { -e } "$FindBin::Bin/fuzz/$name.dict";
+    my @seeds = grep { -e } "$FindBin::Bin/fuzz/corpus/$name";
 
     my $pid = spawn(argv => [ $path, "-max_total_time=$time", '-timeout=5',
                               '-seed=' . ($ENV{FUZZ_SEED} // 1),
                               '-print_final_stats=1', '-verbosity=0',
                               "-artifact_prefix=$build/$fuzzer-",
-                              (map { "-dict=$_" } @dict), $corpus ],
+                              (map { "-dict=$_" } @dict), $corpus, @seeds ],
                     output => "$tmp/$fuzzer");
     my $status = reap($pid, $time + 60);
     my $text = slurp("$tmp/$fuzzer");
