@@ -23,7 +23,7 @@
 
 
 #define NGX_OA_ISSUERS       16
-#define NGX_OA_CREDENTIALS   32        /* names of cookies, of arguments */
+#define NGX_OA_CREDENTIALS   64        /* names of cookies, of arguments */
 #define NGX_OA_COOKIE_LINES  64        /* of one request */
 #define NGX_OA_SESSION_NAME  64        /* bytes of its name */
 #define NGX_OA_AUTH_WAITS    3         /* of one request */

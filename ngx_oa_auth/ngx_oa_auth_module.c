@@ -213,6 +213,8 @@ ngx_oa_auth_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_core_loc_conf_t  *clcf;
 
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
     if (conf->issuers == NGX_CONF_UNSET_PTR) {
         conf->issuers = prev->issuers;
         conf->optional = prev->optional;
@@ -220,6 +222,14 @@ ngx_oa_auth_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->issuers == NGX_CONF_UNSET_PTR) {
         conf->issuers = NULL;
+    }
+
+    if (conf->requires != NGX_CONF_UNSET_PTR && conf->requires
+        && conf->issuers == NULL && clcf->name.len)
+    {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"oa_auth_require\" in location \"%V\" asks nothing of "
+                      "anybody: no \"oa_auth\" is on there", &clcf->name);
     }
 
     ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
@@ -240,8 +250,6 @@ ngx_oa_auth_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     /* the handler of a location is that of its "if" and "limit_except" too */
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (conf->session.len == 0 && prev->session.len && clcf->noname) {
         conf->session = prev->session;

@@ -48,6 +48,8 @@ static char *ngx_oa_issuer_accept(ngx_conf_t *cf, ngx_oa_issuer_conf_t *ic);
 static char *ngx_oa_issuer_cookie(ngx_conf_t *cf, ngx_oa_issuer_conf_t *ic);
 static char *ngx_oa_issuer_time(ngx_conf_t *cf, time_t max, time_t *time);
 static char *ngx_oa_issuer_check(ngx_conf_t *cf, ngx_oa_issuer_conf_t *ic);
+static ngx_int_t ngx_oa_issuer_hide_cookie(ngx_conf_t *cf,
+    ngx_oa_auth_main_conf_t *amcf, ngx_oa_issuer_t *issuer);
 static ngx_int_t ngx_oa_issuer_default_cookie(ngx_conf_t *cf,
     ngx_oa_issuer_t *issuer);
 static ngx_uint_t ngx_oa_issuer_is_supabase(ngx_oa_issuer_t *issuer);
@@ -189,12 +191,46 @@ ngx_oa_issuer_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                   - issuer->login.challenge.data;
 
     if (issuer->cookie.len
-        && ngx_oa_auth_add_name(&amcf->cookies, &issuer->cookie) != NGX_OK)
+        && ngx_oa_issuer_hide_cookie(cf, amcf, issuer) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
     return ngx_oa_keys_add(cf, issuer);
+}
+
+
+/*
+ * No machine gets it, nor the verifier that stands beside it while somebody
+ * logs in (RFC 7636).
+ */
+
+static ngx_int_t
+ngx_oa_issuer_hide_cookie(ngx_conf_t *cf, ngx_oa_auth_main_conf_t *amcf,
+    ngx_oa_issuer_t *issuer)
+{
+    ngx_str_t  verifier;
+
+    verifier.data = ngx_pnalloc(cf->pool, issuer->cookie.len
+                                          + sizeof("-code-verifier"));
+    if (verifier.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    verifier.len = ngx_sprintf(verifier.data, "%V-code-verifier",
+                               &issuer->cookie)
+                   - verifier.data;
+
+    if (ngx_oa_auth_add_name(&amcf->cookies, &issuer->cookie) != NGX_OK
+        || ngx_oa_auth_add_name(&amcf->cookies, &verifier) != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "there are more names of cookies than the %d that "
+                           "can be remembered", NGX_OA_CREDENTIALS);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -342,6 +342,15 @@ ngx_oa_keyring_join(ngx_oa_keyring_t *ring)
                 {
                     break;
                 }
+
+                /* one without a kid is named by nothing else */
+
+                if (ngx_memcmp(oa_jwk_print(set->keys[n]),
+                               oa_jwk_print(ring->all.keys[k]), OA_JWK_PRINT)
+                    == 0)
+                {
+                    break;
+                }
             }
 
             if (k == ring->all.nkeys && k < OA_JWKS_KEYS) {

@@ -214,6 +214,7 @@ ngx_oa_zone_attach(ngx_oa_zone_t *zone, ngx_log_t *log)
     for (i = 0; i < zone->parts.nelts; i++) {
         part = parts[i];
 
+        sp = NULL;
         fresh = (part->addr == NULL);
 
         if (fresh) {
@@ -248,6 +249,13 @@ ngx_oa_zone_attach(ngx_oa_zone_t *zone, ngx_log_t *log)
         }
 
         if (part->init(zone, part->addr, fresh, part->data, log) != NGX_OK) {
+
+            /* nobody may meet it half made with the next reload */
+
+            if (sp) {
+                sp->addr = NULL;
+            }
+
             return NGX_ERROR;
         }
     }

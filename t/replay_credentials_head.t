@@ -57,7 +57,7 @@ sub head {
 my $replay = '307,app=oa-open;instance=mopen';
 
 is head('open', '/'), $replay, 'nothing to take out';
-is head('open', '/?a=b', Cookie => "a=b; $name-code-verifier=x",
+is head('open', '/?a=b', Cookie => "a=b; x-code-verifier=x",
         'Sec-WebSocket-Protocol' => 'chat, v2'), $replay,
     'nor of this';
 
