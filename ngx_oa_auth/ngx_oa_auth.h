@@ -260,7 +260,7 @@ ngx_int_t ngx_oa_session_handler(ngx_http_request_t *r);
 ngx_uint_t ngx_oa_session_is(ngx_http_request_t *r);
 
 /* ngx_oa_auth_variables.c */
-ngx_int_t ngx_oa_auth_add_variables(ngx_conf_t *cf);
+extern ngx_http_variable_t  ngx_oa_auth_vars[];
 ngx_int_t ngx_oa_auth_claim_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 

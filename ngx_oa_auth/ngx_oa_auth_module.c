@@ -19,8 +19,6 @@ static char *ngx_oa_auth_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static ngx_array_t *ngx_oa_auth_default_sources(ngx_conf_t *cf);
 static char *ngx_oa_auth_check_session(ngx_conf_t *cf,
     ngx_oa_auth_loc_conf_t *conf);
-static ngx_int_t ngx_oa_auth_add_handler(ngx_conf_t *cf,
-    ngx_http_phases phase, ngx_http_handler_pt handler);
 static ngx_int_t ngx_oa_auth_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_oa_auth_init_process(ngx_cycle_t *cycle);
 static void ngx_oa_auth_exit_process(ngx_cycle_t *cycle);
@@ -147,7 +145,7 @@ ngx_oa_auth_preconfiguration(ngx_conf_t *cf)
 
     ngx_oa_auth_conf = &ngx_oa_auth_conf_hooks;
 
-    return ngx_oa_auth_add_variables(cf);
+    return ngx_oa_add_variables(cf, ngx_oa_auth_vars);
 }
 
 
@@ -376,41 +374,21 @@ ngx_oa_auth_postconfiguration(ngx_conf_t *cf)
 
     /* PRECONTENT: where "satisfy any" has no say */
 
-    if (ngx_oa_auth_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
+    if (ngx_oa_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
                                 ngx_oa_auth_prefetch_bucket)
         != NGX_OK
-        || ngx_oa_auth_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
+        || ngx_oa_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
                                    ngx_oa_auth_mask_log)
            != NGX_OK
-        || ngx_oa_auth_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
+        || ngx_oa_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
                                    ngx_oa_auth_prefetch_record)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_oa_auth_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+    return ngx_oa_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
                                    ngx_oa_auth_handler);
-}
-
-
-static ngx_int_t
-ngx_oa_auth_add_handler(ngx_conf_t *cf, ngx_http_phases phase,
-    ngx_http_handler_pt handler)
-{
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[phase].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = handler;
-
-    return NGX_OK;
 }
 
 

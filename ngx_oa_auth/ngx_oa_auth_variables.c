@@ -25,8 +25,6 @@ static ngx_int_t ngx_oa_auth_claim(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, const ngx_str_t *path);
 static ngx_int_t ngx_oa_auth_safe_uri(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static void ngx_oa_auth_set(ngx_http_variable_value_t *v,
-    const ngx_str_t *value);
 static void ngx_oa_auth_set_claim(ngx_http_variable_value_t *v,
     const ngx_str_t *value);
 
@@ -34,7 +32,7 @@ static void ngx_oa_auth_set_claim(ngx_http_variable_value_t *v,
 static ngx_str_t  ngx_oa_auth_session_id = ngx_string("session_id");
 
 
-static ngx_http_variable_t  ngx_oa_auth_vars[] = {
+ngx_http_variable_t  ngx_oa_auth_vars[] = {
 
     { ngx_string("oa_auth_sub"), NULL, ngx_oa_auth_variable,
       NGX_OA_VAR_SUB, NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -68,36 +66,6 @@ static const ngx_str_t  ngx_oa_auth_hit = ngx_string("hit");
 static const ngx_str_t  ngx_oa_auth_miss = ngx_string("miss");
 
 
-ngx_int_t
-ngx_oa_auth_add_variables(ngx_conf_t *cf)
-{
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_oa_auth_vars; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_oa_auth_set(ngx_http_variable_value_t *v, const ngx_str_t *value)
-{
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-    v->len = value->len;
-    v->data = value->data;
-}
-
-
 /* What a user has chosen becomes a header, and must not become two. */
 
 static void
@@ -107,7 +75,7 @@ ngx_oa_auth_set_claim(ngx_http_variable_value_t *v, const ngx_str_t *value)
 
     ngx_str_null(&none);
 
-    ngx_oa_auth_set(v, oa_claim_is_plain(value) ? value : &none);
+    ngx_oa_variable(v, oa_claim_is_plain(value) ? value : &none);
 }
 
 
@@ -267,7 +235,7 @@ ngx_oa_auth_safe_uri(ngx_http_request_t *r, ngx_http_variable_value_t *v,
                     - value.data;
     }
 
-    ngx_oa_auth_set(v, &value);
+    ngx_oa_variable(v, &value);
 
     return NGX_OK;
 }

@@ -69,19 +69,14 @@ ngx_oa_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 ngx_int_t
 ngx_oa_cors_init(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
     /* before access, where a preflight could have no credentials for */
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
-    if (h == NULL) {
+    if (ngx_oa_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
+                           ngx_oa_cors_preflight)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
-
-    *h = ngx_oa_cors_preflight;
 
     ngx_oa_cors_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_oa_cors_header_filter;

@@ -534,6 +534,16 @@ void ngx_oa_http_cancel(ngx_oa_http_t *http);
 /* Requests and answers */
 
 
+/* For postconfiguration: in a phase the handler added last runs first. */
+ngx_int_t ngx_oa_add_handler(ngx_conf_t *cf, ngx_http_phases phase,
+    ngx_http_handler_pt handler);
+
+/* For preconfiguration: a list that ends with ngx_http_null_variable. */
+ngx_int_t ngx_oa_add_variables(ngx_conf_t *cf, ngx_http_variable_t *vars);
+
+/* What a variable's handler found. */
+void ngx_oa_variable(ngx_http_variable_value_t *v, const ngx_str_t *value);
+
 /*
  * The value of a request header, and how often it was sent (count may be
  * NULL).  name is lower case.  NULL if it was not sent.

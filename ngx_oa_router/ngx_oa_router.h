@@ -273,7 +273,7 @@ char *ngx_oa_replay_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_oa_replay_verify_handler(ngx_http_request_t *r);
 
 /* ngx_oa_router_variables.c */
-ngx_int_t ngx_oa_router_add_variables(ngx_conf_t *cf);
+extern ngx_http_variable_t  ngx_oa_router_vars[];
 
 
 #endif /* _NGX_OA_ROUTER_H_INCLUDED_ */

@@ -16,8 +16,6 @@ static void *ngx_oa_router_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_oa_router_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_oa_router_init_module(ngx_cycle_t *cycle);
-static ngx_int_t ngx_oa_router_add_handler(ngx_conf_t *cf,
-    ngx_http_phases phase, ngx_http_handler_pt handler);
 static char *ngx_oa_router(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static ngx_int_t ngx_oa_router_check_users(ngx_conf_t *cf,
     ngx_oa_router_main_conf_t *rmcf);
@@ -170,7 +168,7 @@ ngx_oa_router_preconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return ngx_oa_router_add_variables(cf);
+    return ngx_oa_add_variables(cf, ngx_oa_router_vars);
 }
 
 
@@ -307,13 +305,13 @@ ngx_oa_router_postconfiguration(ngx_conf_t *cf)
     /* in a phase the handler added last runs first */
 
     if (rmcf->routes.nelts
-        && (ngx_oa_router_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+        && (ngx_oa_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
                                       ngx_oa_router_handler)
             != NGX_OK
-            || ngx_oa_router_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
+            || ngx_oa_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
                                          ngx_oa_router_prefetch_index)
                != NGX_OK
-            || ngx_oa_router_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
+            || ngx_oa_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
                                          ngx_oa_router_prefetch_record)
                != NGX_OK))
     {
@@ -324,7 +322,7 @@ ngx_oa_router_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    return ngx_oa_router_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+    return ngx_oa_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
                                      ngx_oa_replay_verify_handler);
 }
 
@@ -405,26 +403,6 @@ ngx_oa_router_is_bound(ngx_http_request_t *r)
     rlcf = ngx_http_get_module_loc_conf(r, ngx_oa_router_module);
 
     return rlcf->routes != NULL;
-}
-
-
-static ngx_int_t
-ngx_oa_router_add_handler(ngx_conf_t *cf, ngx_http_phases phase,
-    ngx_http_handler_pt handler)
-{
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[phase].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = handler;
-
-    return NGX_OK;
 }
 
 

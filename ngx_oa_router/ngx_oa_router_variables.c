@@ -44,7 +44,7 @@ static ngx_int_t ngx_oa_router_replay_sub(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
-static ngx_http_variable_t  ngx_oa_router_vars[] = {
+ngx_http_variable_t  ngx_oa_router_vars[] = {
 
     { ngx_string("oa_subdomain"), NULL, ngx_oa_router_variable,
       NGX_OA_VAR_SUBDOMAIN, NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -99,36 +99,6 @@ static const ngx_str_t  ngx_oa_cache_names[] = {
     ngx_string("stale"),
     ngx_string("snapshot")
 };
-
-
-ngx_int_t
-ngx_oa_router_add_variables(ngx_conf_t *cf)
-{
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_oa_router_vars; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_oa_router_set(ngx_http_variable_value_t *v, const ngx_str_t *value)
-{
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-    v->len = value->len;
-    v->data = value->data;
-}
 
 
 static ngx_int_t
@@ -192,7 +162,7 @@ ngx_oa_router_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         }
     }
 
-    ngx_oa_router_set(v, &value);
+    ngx_oa_variable(v, &value);
 
     return rc;
 }
@@ -320,7 +290,7 @@ ngx_oa_router_return_url(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     ctx = ngx_oa_router_peek(r->main);
 
     if (ctx == NULL || ctx->label.len == 0) {
-        ngx_oa_router_set(v, &value);
+        ngx_oa_variable(v, &value);
         return NGX_OK;
     }
 
@@ -369,7 +339,7 @@ ngx_oa_router_return_url(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     value.len = oa_percent_encode(value.data, url, p - url, NULL) - value.data;
 
-    ngx_oa_router_set(v, &value);
+    ngx_oa_variable(v, &value);
 
     return NGX_OK;
 }
@@ -390,7 +360,7 @@ ngx_oa_router_replay_sub(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         value = ctx->replay_sub;
     }
 
-    ngx_oa_router_set(v, &value);
+    ngx_oa_variable(v, &value);
 
     return NGX_OK;
 }
