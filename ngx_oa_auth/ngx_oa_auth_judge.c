@@ -297,6 +297,10 @@ ngx_oa_auth_judge_anew(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf,
         return NGX_OK;
     }
 
+    /* there is time for the memory to come in */
+
+    oa_token_cache_prefetch_put(ngx_oa_auth_cache, ctx->token.len);
+
     switch (oa_jwk_verify(key, header.alg, &jws.input, &jws.signature)) {
 
     case NGX_OK:

@@ -171,6 +171,22 @@ oa_token_cache_prefetch_record(oa_token_cache_t *cache, uint64_t hash)
 }
 
 
+void
+oa_token_cache_prefetch_put(oa_token_cache_t *cache, size_t len)
+{
+    size_t   room, n;
+    u_char  *p;
+
+    p = (u_char *) oa_token_record(cache,
+                                   __atomic_load_n(&cache->end,
+                                                   __ATOMIC_RELAXED), &room);
+
+    for (n = 0; n < ngx_min(OA_RECORD_HEAD + len, room); n += OA_CACHE_LINE) {
+        __builtin_prefetch(p + n, 1);
+    }
+}
+
+
 ngx_int_t
 oa_token_cache_get(oa_token_cache_t *cache, uint64_t hash,
     const ngx_str_t *token, oa_token_facts_t *facts)

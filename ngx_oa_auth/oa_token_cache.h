@@ -64,6 +64,9 @@ uint64_t oa_token_cache_hash(oa_token_cache_t *cache, const ngx_str_t *token);
 void oa_token_cache_prefetch(oa_token_cache_t *cache, uint64_t hash);
 void oa_token_cache_prefetch_record(oa_token_cache_t *cache, uint64_t hash);
 
+/* And for what oa_token_cache_put() is going to write, of a token's length. */
+void oa_token_cache_prefetch_put(oa_token_cache_t *cache, size_t len);
+
 /*
  * Reads without a lock.  NGX_OK with facts filled; NGX_DECLINED with facts
  * undefined.  No more of facts->text is written than its lengths say.
