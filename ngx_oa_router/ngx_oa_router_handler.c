@@ -494,7 +494,9 @@ ngx_oa_router_blind(ngx_http_request_t *r, ngx_oa_router_ctx_t *ctx)
 
     routes = ctx->routes;
 
-    if (!ctx->found || routes->source == NGX_OA_SOURCE_FILE) {
+    if (!ctx->found || !ctx->authenticated
+        || routes->source == NGX_OA_SOURCE_FILE)
+    {
         return NGX_OK;
     }
 
