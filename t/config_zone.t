@@ -51,7 +51,10 @@ refused('server { oa_zone 64m; }', qr/"oa_zone" directive is not allowed/);
 accepted("oa_routes t { $routes }");
 accepted("oa_routes t { $routes negative_ttl 0; users s; } oa_issuer s { "
          . 'jwks_uri http://127.0.0.1/; issuer i; audience a; }');
-refused("oa_routes t { $routes users s; }", qr/"users s" names no oa_issuer/);
+accepted("oa_routes t { $routes users supabase; }");     # nobody is known
+refused("oa_routes t { $routes users u; } oa_issuer s { "
+        . 'jwks_uri http://127.0.0.1/; issuer i; audience a; }',
+        qr/"users u" names no oa_issuer/);
 accepted("oa_routes t { $routes } oa_routes u { $routes }");
 accepted('oa_routes ' . 't' x 23 . " { $routes }");
 accepted('oa_routes t { domain A.Example; source file /nowhere; '
