@@ -214,8 +214,8 @@ ngx_int_t ngx_oa_auth_judge(ngx_http_request_t *r,
 ngx_int_t ngx_oa_auth_judge_token(ngx_http_request_t *r,
     ngx_oa_auth_loc_conf_t *alcf, ngx_oa_auth_ctx_t *ctx, ngx_uint_t wait);
 
-/* Phase handlers that ask the memory for what judging will read. */
-ngx_int_t ngx_oa_auth_prefetch_bucket(ngx_http_request_t *r);
+/* Ask the memory for what judging will read, one phase after the other. */
+void ngx_oa_auth_prefetch_bucket(ngx_http_request_t *r);
 ngx_int_t ngx_oa_auth_prefetch_record(ngx_http_request_t *r);
 
 /* The payload of a good token, decoded; NGX_ERROR when memory is short. */
@@ -227,6 +227,7 @@ ngx_str_t *ngx_oa_auth_error_name(oa_auth_error_e error);
 /* ngx_oa_auth_handler.c: who is asking, for whoever decides on access */
 ngx_int_t ngx_oa_auth_identify(ngx_http_request_t *r,
     ngx_oa_identity_t *identity);
+ngx_int_t ngx_oa_auth_begin(ngx_http_request_t *r);
 ngx_int_t ngx_oa_auth_handler(ngx_http_request_t *r);
 ngx_oa_auth_ctx_t *ngx_oa_auth_peek(ngx_http_request_t *r);
 
@@ -247,7 +248,7 @@ ngx_int_t ngx_oa_auth_credentials(ngx_http_request_t *r,
     ngx_oa_credentials_t *credentials);
 
 /* ngx_oa_auth_log.c: a phase handler */
-ngx_int_t ngx_oa_auth_mask_log(ngx_http_request_t *r);
+void ngx_oa_auth_mask_log(ngx_http_request_t *r);
 
 /* ngx_oa_cors.c */
 char *ngx_oa_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

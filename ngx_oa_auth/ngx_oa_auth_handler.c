@@ -74,6 +74,18 @@ ngx_oa_auth_cleanup(void *data)
 }
 
 
+/* Of every request, before it has a location. */
+
+ngx_int_t
+ngx_oa_auth_begin(ngx_http_request_t *r)
+{
+    ngx_oa_auth_mask_log(r);
+    ngx_oa_auth_prefetch_bucket(r);
+
+    return NGX_DECLINED;
+}
+
+
 /*
  * What is known now, for the variables, under the location in force: that of
  * another one, before a rewrite, is not asked.  An error page is told why.

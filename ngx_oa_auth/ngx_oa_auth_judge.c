@@ -152,7 +152,7 @@ ngx_oa_auth_take_facts(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
  * steps, where a token is easily found.
  */
 
-ngx_int_t
+void
 ngx_oa_auth_prefetch_bucket(ngx_http_request_t *r)
 {
     ngx_str_t           token;
@@ -162,20 +162,17 @@ ngx_oa_auth_prefetch_bucket(ngx_http_request_t *r)
         || oa_field_bearer(&r->headers_in.authorization->value, &token)
            != NGX_OK)
     {
-        return NGX_DECLINED;
+        return;
     }
 
     ctx = ngx_oa_auth_ctx(r);
-    if (ctx == NULL) {
-        return NGX_ERROR;
+
+    if (ctx) {
+        ctx->bearer = token;
+        ctx->hash = oa_token_cache_hash(ngx_oa_auth_cache, &token);
+
+        oa_token_cache_prefetch(ngx_oa_auth_cache, ctx->hash);
     }
-
-    ctx->bearer = token;
-    ctx->hash = oa_token_cache_hash(ngx_oa_auth_cache, &token);
-
-    oa_token_cache_prefetch(ngx_oa_auth_cache, ctx->hash);
-
-    return NGX_DECLINED;
 }
 
 

@@ -17,15 +17,13 @@ static u_char *ngx_oa_auth_log_error(ngx_http_request_t *r,
 static ngx_http_log_handler_pt  ngx_oa_auth_next_log_error;
 
 
-ngx_int_t
+void
 ngx_oa_auth_mask_log(ngx_http_request_t *r)
 {
     if (r->log_handler != ngx_oa_auth_log_error) {
         ngx_oa_auth_next_log_error = r->log_handler;
         r->log_handler = ngx_oa_auth_log_error;
     }
-
-    return NGX_DECLINED;
 }
 
 

@@ -374,12 +374,8 @@ ngx_oa_auth_postconfiguration(ngx_conf_t *cf)
 
     /* PRECONTENT: where "satisfy any" has no say */
 
-    if (ngx_oa_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
-                                ngx_oa_auth_prefetch_bucket)
+    if (ngx_oa_add_handler(cf, NGX_HTTP_POST_READ_PHASE, ngx_oa_auth_begin)
         != NGX_OK
-        || ngx_oa_add_handler(cf, NGX_HTTP_POST_READ_PHASE,
-                                   ngx_oa_auth_mask_log)
-           != NGX_OK
         || ngx_oa_add_handler(cf, NGX_HTTP_PREACCESS_PHASE,
                                    ngx_oa_auth_prefetch_record)
            != NGX_OK)
