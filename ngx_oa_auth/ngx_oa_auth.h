@@ -247,7 +247,7 @@ ngx_int_t ngx_oa_auth_refuse_token(ngx_http_request_t *r,
 ngx_int_t ngx_oa_auth_credentials(ngx_http_request_t *r,
     ngx_oa_credentials_t *credentials);
 
-/* ngx_oa_auth_log.c: a phase handler */
+/* ngx_oa_auth_log.c: lines of error.log show no token from here on */
 void ngx_oa_auth_mask_log(ngx_http_request_t *r);
 
 /* ngx_oa_cors.c */
