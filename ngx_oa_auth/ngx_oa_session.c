@@ -189,7 +189,7 @@ ngx_oa_session_read(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
                                       : &none;
 
     if (body.len) {
-        buf = ngx_pnalloc(r->pool, body.len);
+        buf = ngx_pnalloc(r->pool, 2 * body.len);
         if (buf == NULL) {
             return NGX_ERROR;
         }

@@ -66,13 +66,8 @@ oa_handover_form(const ngx_str_t *body, u_char *buf, oa_handover_t *handover)
         return NGX_ERROR;
     }
 
-    /* what was decoded of the token stays where it is */
-
-    if (handover->token.data == buf) {
-        buf += handover->token.len;
-    }
-
-    return oa_args_find(body, &oa_handover_next, buf, &handover->next)
+    return oa_args_find(body, &oa_handover_next, buf + body->len,
+                        &handover->next)
            == NGX_ERROR ? NGX_ERROR : NGX_OK;
 }
 

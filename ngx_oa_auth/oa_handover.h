@@ -28,8 +28,8 @@ typedef struct {
 
 /*
  * Reads a body of application/x-www-form-urlencoded or application/json
- * ("access_token", "next").  buf has body->len bytes; the strings point there
- * or into body.  NGX_DECLINED: another type.  NGX_ERROR: no such form or
+ * ("access_token", "next").  buf has twice body->len bytes; the strings point
+ * there or into body.  NGX_DECLINED: another type.  NGX_ERROR: no such form or
  * object, or "next" that leads to another host.
  */
 ngx_int_t oa_handover_parse(const ngx_str_t *type, const ngx_str_t *body,
