@@ -198,7 +198,7 @@ oa_walk_child(const oa_walk_node_t *nodes, ngx_uint_t n, ngx_uint_t parent,
     for (i = parent + 1; i < n; i++) {
         if (nodes[i].parent == parent
             && nodes[i].name.len == len
-            && ngx_memcmp(nodes[i].name.data, name, len) == 0)
+            && (len == 0 || ngx_memcmp(nodes[i].name.data, name, len) == 0))
         {
             return i;
         }
