@@ -1,7 +1,6 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <jansson.h>
 #include "oa_dialect_int.h"
 #include "oa_json.h"
 
@@ -9,8 +8,6 @@
 #define OA_DIALECT_CODE_MAX  64
 
 
-static u_char *oa_dialect_string(u_char *p, const json_t *json,
-    ngx_str_t *value);
 static oa_dialect_act_e oa_seed_event(oa_dialect_t *d,
     const ngx_str_t *json, oa_dialect_frame_t *frame);
 
@@ -22,6 +19,22 @@ const ngx_str_t  oa_dialect_names[OA_DIALECTS] = {
 };
 
 
+/* What a client's body may have that matters. */
+enum {
+    OA_REQUEST_ROOT = 0,
+    OA_REQUEST_MESSAGE,
+    OA_REQUEST_SESSION,
+    OA_REQUEST_NODES
+};
+
+static const oa_walk_node_t  oa_request_nodes[OA_REQUEST_NODES] = {
+    { OA_REQUEST_ROOT, ngx_null_string },
+    { OA_REQUEST_ROOT, ngx_string("message") },
+    { OA_REQUEST_ROOT, ngx_string("sessionId") }
+};
+
+
+/* An event of a machine that speaks seed, if it is an error. */
 enum {
     OA_SEED_ROOT = 0,
     OA_SEED_ERROR,
@@ -46,63 +59,45 @@ ngx_int_t
 oa_dialect_read(const ngx_str_t *body, size_t max, u_char *buf,
     oa_dialect_request_t *request, const char **why)
 {
-    u_char        *p;
-    json_t        *root, *message, *session;
-    ngx_str_t      text;
-    ngx_int_t      rc;
-    json_error_t   err;
+    u_char     *p;
+    ngx_str_t   text, value[OA_REQUEST_NODES];
 
     ngx_memzero(request, sizeof(oa_dialect_request_t));
 
-    root = json_loadb((const char *) body->data, body->len,
-                      JSON_ALLOW_NUL|JSON_REJECT_DUPLICATES, &err);
-
-    if (!json_is_object(root)) {
-        json_decref(root);
+    if (oa_walk(body, oa_request_nodes, OA_REQUEST_NODES, value, NULL)
+        != NGX_OK
+        || value[OA_REQUEST_ROOT].data[0] != '{')
+    {
         *why = "the body is not a JSON object";
         return NGX_ERROR;
     }
 
-    rc = NGX_ERROR;
-
-    message = json_object_get(root, "message");
-    session = json_object_get(root, "sessionId");
-
-    if (!json_is_string(message)) {
+    if (!oa_walk_string(&value[OA_REQUEST_MESSAGE], &text)) {
         *why = "\"message\" is not a string";
-
-    } else if (session && !json_is_null(session)
-               && (!json_is_string(session)
-                   || json_string_length(session) > OA_DIALECT_SESSION_MAX))
-    {
-        *why = "\"sessionId\" is not a string of at most 128 bytes";
-
-    } else {
-        p = oa_dialect_string(buf, message, &text);
-
-        if (json_is_string(session)) {
-            (void) oa_dialect_string(p, session, &request->session);
-        }
-
-        oa_message_clean(&request->message, text.data, text.len, max);
-        rc = NGX_OK;
+        return NGX_ERROR;
     }
 
-    json_decref(root);
+    p = oa_walk_decode(buf, &text);
+    oa_message_clean(&request->message, buf, p - buf, max);
 
-    return rc;
-}
+    if (!oa_walk_is(&value[OA_REQUEST_SESSION])) {
+        return NGX_OK;
+    }
 
+    if (!oa_walk_string(&value[OA_REQUEST_SESSION], &text)) {
+        *why = "\"sessionId\" is not a string";
+        return NGX_ERROR;
+    }
 
-/* A string is never longer than it was as JSON. */
+    request->session.data = p;
+    request->session.len = oa_walk_decode(p, &text) - p;
 
-static u_char *
-oa_dialect_string(u_char *p, const json_t *json, ngx_str_t *value)
-{
-    value->data = p;
-    value->len = json_string_length(json);
+    if (request->session.len > OA_DIALECT_SESSION_MAX) {
+        *why = "\"sessionId\" is longer than 128 bytes";
+        return NGX_ERROR;
+    }
 
-    return ngx_cpymem(p, json_string_value(json), value->len);
+    return NGX_OK;
 }
 
 

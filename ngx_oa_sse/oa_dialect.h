@@ -12,8 +12,8 @@
  * An event goes in, spans of what goes out come out: a text is not decoded
  * and encoded again but passed as it is written.
  *
- * Pure: bytes in, spans or bytes out; no request, no event loop.  jansson
- * allocates, for a client's body.
+ * Pure: bytes in, spans or bytes out; no request, no event loop, no
+ * allocation.
  */
 
 
@@ -52,8 +52,9 @@ typedef struct {
  * Reads a client's body: a JSON object with "message", a string, which is
  * cleaned (max as in oa_message_clean()), and maybe "sessionId", a string of
  * at most OA_DIALECT_SESSION_MAX bytes; other members are passed over.  buf
- * has body->len bytes; the strings point there.  NGX_ERROR: *why is a static
- * text that tells what it lacks.  Not for raw, whose bodies go as they are.
+ * has body->len bytes; the strings point there, and go on as UTF-8 whatever
+ * they are.  NGX_ERROR: *why is a static text that tells what it lacks.  Not
+ * for raw, whose bodies go as they are.
  */
 ngx_int_t oa_dialect_read(const ngx_str_t *body, size_t max, u_char *buf,
     oa_dialect_request_t *request, const char **why);

@@ -6,7 +6,6 @@
 
 
 static void oa_openclaw_usage(const ngx_str_t *value, int64_t *count);
-static ngx_uint_t oa_openclaw_is(const ngx_str_t *value);
 
 
 /* What a frame may have that matters. */
@@ -119,7 +118,7 @@ oa_openclaw_event(oa_dialect_t *d, const ngx_str_t *json,
         return OA_DIALECT_NOTHING;
     }
 
-    if (oa_openclaw_is(&value[OA_OPENCLAW_ERROR])) {
+    if (oa_walk_is(&value[OA_OPENCLAW_ERROR])) {
 
         if (!oa_walk_string(&value[OA_OPENCLAW_ERROR_MESSAGE],
                             &frame->error.text)
@@ -140,7 +139,7 @@ oa_openclaw_event(oa_dialect_t *d, const ngx_str_t *json,
     oa_openclaw_usage(&value[OA_OPENCLAW_COMPLETION], &d->usage.completion);
     oa_openclaw_usage(&value[OA_OPENCLAW_TOTAL], &d->usage.total);
 
-    if (oa_openclaw_is(&value[OA_OPENCLAW_FINISH])) {
+    if (oa_walk_is(&value[OA_OPENCLAW_FINISH])) {
         d->finished = 1;
     }
 
@@ -168,14 +167,4 @@ oa_openclaw_usage(const ngx_str_t *value, int64_t *count)
     if (n != -1) {
         *count = n;
     }
-}
-
-
-/* Is there something, other than null? */
-
-static ngx_uint_t
-oa_openclaw_is(const ngx_str_t *value)
-{
-    return value->data
-           && (value->len != 4 || ngx_memcmp(value->data, "null", 4) != 0);
 }

@@ -35,6 +35,8 @@ static const u_char *oa_walk_scalar(const u_char *p, const u_char *last);
 static const u_char *oa_walk_quoted(const u_char *p, const u_char *last);
 static const u_char *oa_walk_number(const u_char *p, const u_char *last);
 static const u_char *oa_walk_digits(const u_char *p, const u_char *last);
+static uint32_t oa_walk_unit(const u_char *p);
+static u_char *oa_walk_utf8(u_char *dst, uint32_t c);
 static ngx_uint_t oa_walk_note(ngx_str_t *values, ngx_uint_t node,
     const u_char *start, const u_char *end);
 
@@ -359,6 +361,14 @@ oa_walk_note(ngx_str_t *values, ngx_uint_t node, const u_char *start,
 
 
 ngx_uint_t
+oa_walk_is(const ngx_str_t *value)
+{
+    return value->data
+           && (value->len != 4 || ngx_memcmp(value->data, "null", 4) != 0);
+}
+
+
+ngx_uint_t
 oa_walk_string(const ngx_str_t *value, ngx_str_t *text)
 {
     if (value->len < 2 || value->data[0] != '"') {
@@ -369,6 +379,112 @@ oa_walk_string(const ngx_str_t *value, ngx_str_t *text)
     text->len = value->len - 2;
 
     return 1;
+}
+
+
+u_char *
+oa_walk_decode(u_char *dst, const ngx_str_t *text)
+{
+    uint32_t       c, low;
+    const u_char  *p, *last, *escape;
+
+    static const u_char  plain[] = "\"\\/bfnrt";
+    static const u_char  meant[] = "\"\\/\b\f\n\r\t";
+
+    p = text->data;
+    last = p + text->len;
+
+    while (p < last) {
+
+        if (*p != '\\') {
+            *dst++ = *p++;
+            continue;
+        }
+
+        /* all escapes are whole: it was walked */
+
+        p++;
+
+        if (*p != 'u') {
+            escape = memchr(plain, *p++, sizeof(plain) - 1);
+
+            if (escape) {
+                *dst++ = meant[escape - plain];
+            }
+
+            continue;
+        }
+
+        c = oa_walk_unit(p + 1);
+        p += 5;
+
+        if (c >= 0xd800 && c <= 0xdfff) {
+            low = (c <= 0xdbff && last - p >= 6 && p[0] == '\\'
+                   && p[1] == 'u')
+                  ? oa_walk_unit(p + 2) : 0;
+
+            if (low >= 0xdc00 && low <= 0xdfff) {
+                c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+                p += 6;
+
+            } else {
+                c = 0xfffd;
+            }
+        }
+
+        dst = oa_walk_utf8(dst, c);
+    }
+
+    return dst;
+}
+
+
+/* Four hexadecimal digits. */
+
+static uint32_t
+oa_walk_unit(const u_char *p)
+{
+    uint32_t    c;
+    ngx_uint_t  i;
+
+    c = 0;
+
+    for (i = 0; i < 4; i++) {
+        c = (c << 4) | (uint32_t) (p[i] <= '9' ? p[i] - '0'
+                                               : (p[i] | 0x20) - 'a' + 10);
+    }
+
+    return c;
+}
+
+
+static u_char *
+oa_walk_utf8(u_char *dst, uint32_t c)
+{
+    if (c < 0x80) {
+        *dst++ = (u_char) c;
+        return dst;
+    }
+
+    if (c < 0x800) {
+        *dst++ = (u_char) (0xc0 | (c >> 6));
+
+    } else {
+
+        if (c < 0x10000) {
+            *dst++ = (u_char) (0xe0 | (c >> 12));
+
+        } else {
+            *dst++ = (u_char) (0xf0 | (c >> 18));
+            *dst++ = (u_char) (0x80 | ((c >> 12) & 0x3f));
+        }
+
+        *dst++ = (u_char) (0x80 | ((c >> 6) & 0x3f));
+    }
+
+    *dst++ = (u_char) (0x80 | (c & 0x3f));
+
+    return dst;
 }
 
 

@@ -9,7 +9,8 @@
  * \uXXXX, which agents send when an emoji is cut between two events, and which
  * fit together again behind us.
  *
- * Pure: bytes in, spans out; no request, no event loop, no allocation.
+ * Pure: bytes in, spans or bytes out; no request, no event loop, no
+ * allocation.
  */
 
 
@@ -45,8 +46,17 @@ typedef struct {
 ngx_int_t oa_walk(const ngx_str_t *json, const oa_walk_node_t *nodes,
     ngx_uint_t n, ngx_str_t *values, ngx_uint_t *members);
 
+/* Is there a value, other than null? */
+ngx_uint_t oa_walk_is(const ngx_str_t *value);
+
 /* Is a value a string?  Then *text is what is between its quotes. */
 ngx_uint_t oa_walk_string(const ngx_str_t *value, ngx_str_t *text);
+
+/*
+ * Decodes what oa_walk_string() gave to at most as many bytes, and returns
+ * their end.  Half of a surrogate pair becomes U+FFFD.
+ */
+u_char *oa_walk_decode(u_char *dst, const ngx_str_t *text);
 
 /* An integer from 0 to 2^53 - 1, or -1. */
 int64_t oa_walk_count(const ngx_str_t *value);

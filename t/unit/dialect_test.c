@@ -7,6 +7,7 @@
 #include "tap.h"
 
 
+#define FFFD  "\xef\xbf\xbd"
 #define N128                                                                  \
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"        \
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -122,6 +123,23 @@ test_requests(void)
             "{\"message\":\"\\u0000a\\u001bb\\u007f\xc3\xb6\\ud83d\\ude00\"}",
             "", "{\"message\":\"ab\xc3\xb6\xf0\x9f\x98\x80\"}");
 
+    is_body("all escapes", OA_DIALECT_SEED,
+            "{\"message\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00DF\\u20aC\"}", "",
+            "{\"message\":\"\\\"\\\\/\\u000a\\u000d\\u0009"
+            "\xc3\x9f\xe2\x82\xac\"}");
+
+    is_body("no characters", OA_DIALECT_SEED,
+            "{\"message\":\"\xff\\ud83d\\u0041\\ude00\\ud83d\\ud83d\\ude00"
+            "\\udbff\"}", "",
+            "{\"message\":\"" FFFD FFFD "A" FFFD FFFD
+            "\xf0\x9f\x98\x80" FFFD "\"}");
+
+    is_body("a session of 128", OA_DIALECT_OPENCLAW,
+            "{\"message\":\"a\",\"sessionId\":\"" N128 "\"}", "",
+            "{\"model\":\"openclaw\",\"stream\":true,\"stream_options\":"
+            "{\"include_usage\":true},\"user\":\"" N128 "\",\"messages\":"
+            "[{\"role\":\"user\",\"content\":\"a\"}]}");
+
     is_body("cut", OA_DIALECT_SEED,
             "{\"message\":\"0123456789012345678901234\"}", "",
             "{\"message\":\"01234567890123456789\"}");
@@ -159,15 +177,16 @@ test_requests(void)
     is_no_body("\"message\"", 9, "JSON object");
     is_no_body("{\"message\":\"a\"", 14, "JSON object");
     is_no_body("{\"message\":\"a\"} x", 17, "JSON object");
-    is_no_body("{\"message\":\"\xff\"}", 14, "JSON object");
+    is_no_body("{\"message\":\"\\x\"}", 16, "JSON object");
     is_no_body("{\"message\":\"a\",\"message\":\"b\"}", 29, "JSON object");
     is_no_body("{}", 2, "\"message\"");
     is_no_body("{\"message\":1}", 13, "\"message\"");
     is_no_body("{\"message\":null}", 16, "\"message\"");
     is_no_body("{\"message\":[\"a\"]}", 17, "\"message\"");
     is_no_body("{\"message\":\"a\",\"sessionId\":1}", 29, "sessionId");
-    is_no_body("{\"message\":\"a\",\"sessionId\":\"a" N128 "\"}", 159,
-               "sessionId");
+    is_no_body("{\"message\":\"a\",\"sessionId\":\"a" N128 "\"}",
+               sizeof("{\"message\":\"a\",\"sessionId\":\"a" N128 "\"}") - 1,
+               "longer");
 }
 
 
