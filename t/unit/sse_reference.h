@@ -302,6 +302,13 @@ sse_reader_event(sse_reader_t *reader, const oa_sse_event_t *event)
         abort();
     }
 
+    if (memcmp(event->data.data, data.data, event->data.len) != 0
+        || (event->lines > 1 ? data.data[event->data.len] != '\n'
+                             : data.len != event->data.len))
+    {
+        abort();
+    }
+
     name.data = event->name.data;
     name.len = event->name.len;
 
