@@ -8,9 +8,9 @@
 #define OA_STREAM_SEQ_LEN  19
 
 
-static ngx_int_t oa_stream_hex(const u_char *p, u_char *stream);
-static ngx_int_t oa_stream_seq(const u_char *p, size_t len, uint64_t *seq);
-static u_char *oa_stream_decimal(u_char *p, uint64_t n);
+static ngx_int_t oa_stream_id_hex(const u_char *p, u_char *stream);
+static ngx_int_t oa_stream_id_seq(const u_char *p, size_t len, uint64_t *seq);
+static u_char *oa_stream_id_decimal(u_char *p, uint64_t n);
 
 
 const ngx_str_t  oa_stream_local = ngx_string("local");
@@ -39,7 +39,7 @@ oa_stream_id_parse(const ngx_str_t *text, oa_stream_id_t *id)
     if (part < OA_STREAM_HEX) {
 
         if (part == len
-            || oa_stream_seq(p + len - part, part, &id->seq) != NGX_OK)
+            || oa_stream_id_seq(p + len - part, part, &id->seq) != NGX_OK)
         {
             return NGX_DECLINED;
         }
@@ -54,7 +54,7 @@ oa_stream_id_parse(const ngx_str_t *text, oa_stream_id_t *id)
     len -= OA_STREAM_HEX + 1;
 
     if (p[len] != '-'
-        || oa_stream_hex(p + len + 1, id->stream) != NGX_OK
+        || oa_stream_id_hex(p + len + 1, id->stream) != NGX_OK
         || !oa_is_label(p, len))
     {
         return NGX_DECLINED;
@@ -68,7 +68,7 @@ oa_stream_id_parse(const ngx_str_t *text, oa_stream_id_t *id)
 
 
 static ngx_int_t
-oa_stream_hex(const u_char *p, u_char *stream)
+oa_stream_id_hex(const u_char *p, u_char *stream)
 {
     u_char      c, nibble;
     ngx_uint_t  i;
@@ -95,7 +95,7 @@ oa_stream_hex(const u_char *p, u_char *stream)
 
 
 static ngx_int_t
-oa_stream_seq(const u_char *p, size_t len, uint64_t *seq)
+oa_stream_id_seq(const u_char *p, size_t len, uint64_t *seq)
 {
     size_t    i;
     uint64_t  n;
@@ -142,7 +142,7 @@ oa_stream_id(u_char *p, const oa_stream_id_t *id)
 
     if (id->seq) {
         *p++ = '-';
-        p = oa_stream_decimal(p, id->seq);
+        p = oa_stream_id_decimal(p, id->seq);
     }
 
     return p;
@@ -155,7 +155,7 @@ oa_stream_event_line(u_char *p, const ngx_str_t *name, uint64_t seq)
     p = ngx_cpymem(p, "id: ", sizeof("id: ") - 1);
     p = ngx_cpymem(p, name->data, name->len);
     *p++ = '-';
-    p = oa_stream_decimal(p, seq);
+    p = oa_stream_id_decimal(p, seq);
     *p++ = LF;
 
     return p;
@@ -165,7 +165,7 @@ oa_stream_event_line(u_char *p, const ngx_str_t *name, uint64_t seq)
 /* ngx_sprintf() takes as long as all else of a line */
 
 static u_char *
-oa_stream_decimal(u_char *p, uint64_t n)
+oa_stream_id_decimal(u_char *p, uint64_t n)
 {
     u_char   number[NGX_INT64_LEN];
     u_char  *last, *q;
