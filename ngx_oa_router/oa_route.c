@@ -172,28 +172,6 @@ oa_route_parse(const ngx_str_t *cols, oa_route_t *route, const char **why)
 }
 
 
-ngx_uint_t
-oa_is_label(const u_char *p, size_t len)
-{
-    size_t  i;
-
-    if (len == 0 || len > 63 || p[0] == '-' || p[len - 1] == '-') {
-        return 0;
-    }
-
-    for (i = 0; i < len; i++) {
-        if ((p[i] < 'a' || p[i] > 'z')
-            && (p[i] < '0' || p[i] > '9')
-            && p[i] != '-')
-        {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
 static ngx_uint_t
 oa_route_is_id(const ngx_str_t *s)
 {

@@ -12,6 +12,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "oa_label.h"
 
 
 typedef enum {
@@ -76,9 +77,6 @@ typedef struct {
  */
 ngx_int_t oa_route_parse(const ngx_str_t *cols, oa_route_t *route,
     const char **why);
-
-/* A DNS label in lower case: [a-z0-9]([a-z0-9-]{0,61}[a-z0-9])? */
-ngx_uint_t oa_is_label(const u_char *p, size_t len);
 
 /* "running" for OA_ROUTE_RUNNING and so on. */
 const ngx_str_t *oa_route_status_name(oa_route_status_e status);
