@@ -116,6 +116,7 @@ typedef struct {
     uint64_t             created;
     uint64_t             last;      /* event; or the beginning */
     uint64_t             ended;
+    uint64_t             until;     /* an ended one is kept */
     uint64_t             first_seq; /* still held; next_seq if none is */
     uint64_t             next_seq;  /* events count from 1 */
     uint64_t             bytes;     /* of all its events */
@@ -134,8 +135,9 @@ typedef struct {
     u_char              *pos;       /* where its next byte goes */
     u_char              *end;       /* of the page */
     uint64_t             number;    /* of the page in the stream */
+    uint64_t             frame_number;
     uint32_t             page;      /* the last one + 1; 0: none */
-    uint32_t             tip_page;  /* the same when the last event ended */
+    uint32_t             frame_page;
     uint32_t             len;
     unsigned             gap:1;     /* this event is not kept */
 } oa_stream_writer_t;
@@ -304,7 +306,7 @@ ngx_int_t oa_stream_read(oa_streams_t *t, oa_stream_cursor_t *c, u_char *buf,
 
 /*
  * A number that changes with each event and each change of state of a stream;
- * 1: it is gone.
+ * all bits set: it is gone.
  */
 uint64_t oa_stream_changed(oa_streams_t *t, oa_stream_ref_t ref);
 
