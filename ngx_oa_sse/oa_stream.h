@@ -15,8 +15,8 @@
  * that has too many, or when the zone is full, the first page goes, and all
  * events that begin in it; never that with the tip, as long as there is a
  * writer.  Readers take no lock: they copy events, and then look whether the
- * head has gone past them; if so they throw away what they have and learn which
- * events they missed.
+ * head has gone past them; if so they throw away what they have and learn
+ * which events they missed.
  *
  * A death leaves an event that nobody sees, or pages that nobody holds.  What
  * a holder of the lock left half done, oa_streams_repair() puts right from
@@ -171,7 +171,7 @@ typedef struct {
     ngx_uint_t           running;
     ngx_uint_t           ended;
     ngx_uint_t           pages;
-    uint64_t             evicted;   /* pages that went since the zone was full */
+    uint64_t             evicted;   /* pages, when the zone was full */
     uint64_t             lost;      /* streams */
 } oa_stream_stat_t;
 
