@@ -183,7 +183,10 @@ void oa_stream_free_page(oa_streams_t *t, uint32_t page);
 /* Gives up the first page. */
 void oa_stream_drop_head(oa_streams_t *t, oa_stream_t *s);
 
-/* May the first page go?  Of one that runs, those before the tip may. */
+/*
+ * May the first page go?  Of one that runs, it may if it lies before the tip;
+ * it must have two, since its writer goes on from the last.
+ */
 ngx_uint_t oa_stream_may_drop(oa_streams_t *t, oa_stream_t *s);
 
 /* The list where a record belongs; and there it goes. */

@@ -168,10 +168,7 @@ oa_stream_may_drop(oa_streams_t *t, oa_stream_t *s)
         return page != 0;
     }
 
-    /* the writer goes on from its last page */
-
-    return oa_head_number(s->head) < oa_tip_pos(tip) / OA_PAGE_BYTES
-           && oa_stream_page(t, page)->next;
+    return oa_head_number(s->head) < oa_tip_pos(tip) / OA_PAGE_BYTES;
 }
 
 

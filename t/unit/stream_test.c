@@ -324,6 +324,8 @@ too_large(void)
     large = malloc(len);
     memset(large, 'x', len);
 
+    (void) oa_stream_read(&t, &c, buf, sizeof(buf), 0, &got);
+
     ok(oa_stream_append(&t, &w, large, len, now) == NGX_BUSY,
        "a first event larger than the buffer");
     ok(oa_stream_read(&t, &c, buf, sizeof(buf), 0, &got) == NGX_OK
@@ -377,8 +379,20 @@ too_large(void)
        && oa_stream_read(&t, &c, buf, sizeof(buf), 0, &got) == NGX_DONE,
        "and the end");
 
-    free(large);
     is_right("too large");
+
+    /* a reader that has all, up to the end of a page */
+
+    (void) open_of(2, &w, &info);
+    (void) oa_stream_seek(&t, info.ref, 0, &c);
+    (void) oa_stream_append(&t, &w, large, OA_PAGE_BYTES - OA_FRAME_HEAD, now);
+    (void) oa_stream_read(&t, &c, buf, sizeof(buf), 0, &got);
+    (void) oa_stream_append(&t, &w, large, 1 << 20, now);
+    ok(oa_stream_read(&t, &c, buf, sizeof(buf), 0, &got) == NGX_OK
+       && got.gap_from == 2 && got.gap_to == 2,
+       "a gap is seen wherever a reader is");
+
+    free(large);
 }
 
 
