@@ -110,10 +110,10 @@ static const test_case_t  cases[] = {
 
     /* lengths around those that are looked at at once */
 
-    CASE("7", "data:xx\n\n", "[]{xx}"),
-    CASE("15", "data:0123456789\n\n", "[]{0123456789}"),
-    CASE("16", "data:01234567890\n\n", "[]{01234567890}"),
-    CASE("17", "data:012345678901\n\n", "[]{012345678901}"),
+    CASE("7 bytes", "data:xx\n\n", "[]{xx}"),
+    CASE("15 bytes", "data:0123456789\n\n", "[]{0123456789}"),
+    CASE("16 bytes", "data:01234567890\n\n", "[]{01234567890}"),
+    CASE("17 bytes", "data:012345678901\n\n", "[]{012345678901}"),
     CASE("tabs and controls", "data:\t\t\t\t\t\t\x01\x02\x0e\x0f\x10\t\t\t\t"
          "\t\t\t\t\t\t\t\t\t\x09\x0b\x0c\n\n",
          "[]{\t\t\t\t\t\t\x01\x02\x0e\x0f\x10\t\t\t\t"
