@@ -12,6 +12,7 @@
 #include "oa_auth_error.h"
 #include "oa_claims.h"
 #include "oa_cookie.h"
+#include "oa_handover.h"
 #include "oa_jwk.h"
 #include "oa_jws.h"
 #include "oa_origin.h"
@@ -34,7 +35,6 @@
 
 typedef struct ngx_oa_keys_s        ngx_oa_keys_t;
 typedef struct ngx_oa_revocation_s  ngx_oa_revocation_t;
-typedef struct ngx_oa_session_s     ngx_oa_session_t;
 
 
 /* One oa_issuer block. */
@@ -149,7 +149,7 @@ typedef struct {
     ngx_str_t                    token;
     ngx_str_t                    bearer;       /* in the header; of hash */
     ngx_str_t                    payload;      /* decoded, once asked for */
-    ngx_oa_session_t            *exchange;     /* by oa_session */
+    oa_handover_t               *handover;     /* to oa_session */
 
     /* what follows is not zeroed with the rest, which is a hot path */
 

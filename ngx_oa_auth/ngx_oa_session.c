@@ -7,12 +7,6 @@
 
 #include "ngx_oa_auth.h"
 #include "oa_field.h"
-#include "oa_handover.h"
-
-
-struct ngx_oa_session_s {
-    oa_handover_t                handover;
-};
 
 
 static void ngx_oa_session_body(ngx_http_request_t *r);
@@ -126,8 +120,8 @@ ngx_oa_session_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->exchange = ngx_pcalloc(r->pool, sizeof(ngx_oa_session_t));
-    if (ctx->exchange == NULL) {
+    ctx->handover = ngx_pcalloc(r->pool, sizeof(oa_handover_t));
+    if (ctx->handover == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -178,7 +172,7 @@ ngx_oa_session_read(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
     ngx_str_t       body, *type, none;
     oa_handover_t  *handover;
 
-    handover = &ctx->exchange->handover;
+    handover = ctx->handover;
 
     if (ngx_oa_session_copy_body(r, &body) != NGX_OK) {
         return NGX_ERROR;
@@ -350,7 +344,7 @@ ngx_oa_session_begin(ngx_http_request_t *r, ngx_oa_auth_ctx_t *ctx)
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_oa_auth_module);
 
-    handover = &ctx->exchange->handover;
+    handover = ctx->handover;
 
     if (alcf->session.len + handover->token.len > OA_HANDOVER_COOKIE) {
         return ngx_oa_problem(r, &ngx_oa_problem_large);
