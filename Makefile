@@ -92,7 +92,8 @@ src      = $(CURDIR)/build/sanitize/src
 pure     = $(wildcard ngx_oa_*/oa_*.c)
 headers  = $(wildcard ngx_oa_*/*.h t/unit/*.h t/fuzz/*.h)
 borrowed = core/ngx_string core/ngx_palloc core/ngx_array core/ngx_rbtree \
-           core/ngx_crc32 core/ngx_murmurhash os/unix/ngx_alloc
+           core/ngx_crc32 core/ngx_murmurhash http/ngx_http_parse \
+           os/unix/ngx_alloc
 units    = $(patsubst t/unit/%.c,build/unit/%, \
                $(filter-out %/nginx_stub.c,$(wildcard t/unit/*.c)))
 fuzzers  = $(patsubst t/fuzz/%.c,build/fuzz/%,$(wildcard t/fuzz/*.c))
