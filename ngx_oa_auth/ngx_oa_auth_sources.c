@@ -249,7 +249,8 @@ ngx_oa_auth_cookie_counts(ngx_http_request_t *r, ngx_oa_auth_loc_conf_t *alcf)
     /* a subrequest is a GET, whatever the browser has sent */
 
     if (!(r->main->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS))
-        || r->headers_in.upgrade)
+        || r->headers_in.upgrade
+        || (ngx_oa_is_stream && ngx_oa_is_stream(r)))
     {
         return ngx_oa_auth_is_own_page(r, alcf);
     }

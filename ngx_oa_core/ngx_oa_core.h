@@ -30,7 +30,7 @@
  * loaded core exports, through ngx_oa_check_abi().
  */
 
-#define NGX_OA_CORE_ABI  2
+#define NGX_OA_CORE_ABI  3
 
 extern const ngx_uint_t  ngx_oa_core_abi;
 
@@ -149,6 +149,11 @@ ngx_uint_t ngx_oa_zone_free_pages(ngx_oa_zone_t *zone);
 u_char *ngx_oa_zone_pages(ngx_oa_zone_t *zone, ngx_uint_t *npages);
 
 
+/* Does the process that left its pid in the zone still exist? */
+#define ngx_oa_alive(pid)                                                     \
+    ((pid) == ngx_pid || kill(pid, 0) == 0 || ngx_errno != NGX_ESRCH)
+
+
 /* Metrics */
 
 
@@ -203,6 +208,25 @@ typedef enum {
 
     NGX_OA_COUNT_TOKEN_HITS = 80,      /* cached decisions */
     NGX_OA_COUNT_TOKEN_RESULTS,        /* plus each of oa_auth_error_e */
+
+    NGX_OA_COUNT_STREAMS = 96,         /* opened */
+    NGX_OA_COUNT_STREAM_ATTACHED,      /* by an Idempotency-Key */
+    NGX_OA_COUNT_STREAM_RESUMED,
+    NGX_OA_COUNT_STREAM_NOT_FOUND,
+    NGX_OA_COUNT_STREAM_TOO_MANY,
+    NGX_OA_COUNT_STREAM_FULL,          /* refused: the zone is */
+    NGX_OA_COUNT_STREAM_MISMATCH,
+    NGX_OA_COUNT_STREAM_REPLAYED,      /* to the router that has it */
+    NGX_OA_COUNT_STREAM_DONE,
+    NGX_OA_COUNT_STREAM_FAILED,
+    NGX_OA_COUNT_STREAM_STOPPED,
+    NGX_OA_COUNT_STREAM_ABANDONED,
+    NGX_OA_COUNT_STREAM_LOST,          /* told to a reader */
+    NGX_OA_COUNT_STREAM_GAPS,          /* likewise */
+    NGX_OA_COUNT_STREAM_DRAINED,       /* readers asked to come back */
+    NGX_OA_COUNT_STREAM_STRANGE,       /* events that were not understood */
+    NGX_OA_COUNT_MESSAGE_REFUSED,      /* bodies that have none */
+    NGX_OA_COUNT_MESSAGE_RULES,        /* plus each of oa_message_rule_e */
 
     NGX_OA_COUNT_MAX = 128
 } ngx_oa_count_e;
@@ -530,6 +554,15 @@ ngx_int_t ngx_oa_http_send(ngx_oa_http_t *http);
 /* handler will not be called.  Harmless if nothing is under way. */
 void ngx_oa_http_cancel(ngx_oa_http_t *http);
 
+/*
+ * For connections of one's own: the certificates that are trusted, those of
+ * oa_trusted_certificate or the system's, as an X509_STORE.  They are needed
+ * once that was said, while directives are read, and there from
+ * postconfiguration on; the store belongs to the configuration.
+ */
+void ngx_oa_trusted_need(ngx_conf_t *cf);
+void *ngx_oa_trusted(ngx_conf_t *cf);
+
 
 /* Requests and answers */
 
@@ -647,6 +680,12 @@ extern ngx_oa_ask_pt  ngx_oa_is_routed;
  * is for everybody, whatever route the host has.
  */
 extern ngx_oa_ask_pt  ngx_oa_is_session;
+
+/*
+ * Filled by ngx_oa_sse: is this a location of streams?  Then a cookie counts
+ * only for our own pages, whatever the request accepts.
+ */
+extern ngx_oa_ask_pt  ngx_oa_is_stream;
 
 
 /*

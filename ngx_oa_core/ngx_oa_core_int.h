@@ -129,9 +129,4 @@ void ngx_oa_duties_exit_process(void);
 
 void ngx_oa_flights_init_process(ngx_cycle_t *cycle);
 
-/* Does the process still exist? */
-#define ngx_oa_alive(pid)                                                     \
-    ((pid) == ngx_pid || kill(pid, 0) == 0 || ngx_errno != NGX_ESRCH)
-
-
 #endif /* _NGX_OA_CORE_INT_H_INCLUDED_ */

@@ -25,6 +25,7 @@ ngx_oa_identify_pt     ngx_oa_identify;
 ngx_oa_credentials_pt  ngx_oa_credentials;
 ngx_oa_ask_pt          ngx_oa_is_routed;
 ngx_oa_ask_pt          ngx_oa_is_session;
+ngx_oa_ask_pt          ngx_oa_is_stream;
 
 const ngx_oa_auth_conf_t  *ngx_oa_auth_conf;
 
@@ -213,6 +214,7 @@ ngx_oa_core_init_module(ngx_cycle_t *cycle)
     ngx_oa_credentials = NULL;
     ngx_oa_is_routed = NULL;
     ngx_oa_is_session = NULL;
+    ngx_oa_is_stream = NULL;
 
     return NGX_OK;
 }

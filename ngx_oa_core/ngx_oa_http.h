@@ -38,6 +38,7 @@
 typedef struct {
     ngx_uint_t                   used;
     ngx_uint_t                   tls;        /* https is used */
+    ngx_uint_t                   trust;      /* certificates, elsewhere */
     void                        *trusted;    /* X509_STORE * */
 } ngx_oa_http_conf_t;
 

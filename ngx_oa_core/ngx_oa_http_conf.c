@@ -91,6 +91,20 @@ ngx_oa_http_trusted(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+void
+ngx_oa_trusted_need(ngx_conf_t *cf)
+{
+    ngx_oa_http_conf(cf)->trust = 1;
+}
+
+
+void *
+ngx_oa_trusted(ngx_conf_t *cf)
+{
+    return ngx_oa_http_conf(cf)->trusted;
+}
+
+
 ngx_int_t
 ngx_oa_http_postconf(ngx_conf_t *cf)
 {
@@ -99,14 +113,15 @@ ngx_oa_http_postconf(ngx_conf_t *cf)
 
     hcf = ngx_oa_http_conf(cf);
 
-    if (!hcf->tls) {
+    if (!hcf->tls && !hcf->trust) {
         return NGX_OK;
     }
 
     info = curl_version_info(CURLVERSION_NOW);
 
-    if (info->ssl_version == NULL
-        || ngx_strncmp(info->ssl_version, "OpenSSL/", 8) != 0)
+    if (hcf->tls
+        && (info->ssl_version == NULL
+            || ngx_strncmp(info->ssl_version, "OpenSSL/", 8) != 0))
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "libcurl is built with \"%s\", expected the one with "

@@ -266,6 +266,7 @@ oa_stream_begin(oa_streams_t *t, oa_stream_t *s, const oa_stream_conf_t *conf,
     s->created = now;
     s->ended = 0;
     s->keep = conf->keep;
+    s->read = now;
     s->code = 0;
     s->has_key = conf->has_key;
     s->stop = 0;
@@ -326,6 +327,18 @@ oa_stream_stop(oa_streams_t *t, oa_stream_ref_t ref)
     t->unlock(t->data);
 
     return rc;
+}
+
+
+/* One that takes the place of another meanwhile is read a little longer. */
+
+void
+oa_stream_touch(oa_streams_t *t, oa_stream_ref_t ref, uint64_t now)
+{
+    if (oa_stream_is(t, ref)) {
+        __atomic_store_n(&t->shm->stream[ref.slot].read, now,
+                         __ATOMIC_RELAXED);
+    }
 }
 
 

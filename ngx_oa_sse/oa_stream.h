@@ -243,6 +243,9 @@ ngx_int_t oa_stream_info(oa_streams_t *t, oa_stream_ref_t ref, uint64_t now,
  */
 ngx_int_t oa_stream_stop(oa_streams_t *t, oa_stream_ref_t ref);
 
+/* Says that a reader is there. */
+void oa_stream_touch(oa_streams_t *t, oa_stream_ref_t ref, uint64_t now);
+
 /* Ends it as lost if its writer is not alive: NGX_OK; else NGX_DECLINED. */
 ngx_int_t oa_stream_check(oa_streams_t *t, oa_stream_ref_t ref, uint64_t now);
 
@@ -272,6 +275,9 @@ void oa_stream_undo(oa_streams_t *t, oa_stream_writer_t *w);
 uint64_t oa_stream_seq(oa_stream_writer_t *w);
 
 ngx_uint_t oa_stream_stopped(oa_stream_writer_t *w);
+
+/* When a reader was there last, of any process. */
+uint64_t oa_stream_read_at(oa_stream_writer_t *w);
 
 /*
  * Ends the stream: DONE or FAILED, with a code.  An event that was not

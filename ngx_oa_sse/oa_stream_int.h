@@ -108,6 +108,7 @@ struct oa_stream_s {
     uint64_t             created;
     uint64_t             ended;
     uint64_t             keep;
+    uint64_t             read;        /* when a reader was there last */
     uint32_t             code;
     uint32_t             has_key;
     uint32_t             stop;

@@ -302,6 +302,13 @@ oa_stream_stopped(oa_stream_writer_t *w)
 }
 
 
+uint64_t
+oa_stream_read_at(oa_stream_writer_t *w)
+{
+    return __atomic_load_n(&w->stream->read, __ATOMIC_RELAXED);
+}
+
+
 void
 oa_stream_end(oa_streams_t *t, oa_stream_writer_t *w, oa_stream_state_e state,
     ngx_uint_t code, uint64_t now)

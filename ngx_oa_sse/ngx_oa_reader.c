@@ -1,0 +1,823 @@
+
+/*
+ * Readers: requests that are answered with a stream, from its buffer.
+ *
+ * A reader has at most one buffer on its way to the client, and takes more
+ * when that was sent: one that is slow holds nobody up, and falls behind in
+ * the stream's buffer until it finds a gap.
+ */
+
+
+#include "ngx_oa_sse.h"
+#include "oa_field.h"
+
+
+/* bytes taken at once */
+#define NGX_OA_READER_TAKE   65536
+
+/* when to come back: spread, lest all do at once */
+#define NGX_OA_READER_RETRY  500             /* ms */
+#define NGX_OA_READER_SPREAD 2500
+
+
+static void ngx_oa_reader_cleanup(void *data);
+static ngx_int_t ngx_oa_reader_open(ngx_http_request_t *r,
+    const ngx_str_t *name);
+static void ngx_oa_reader_event(ngx_event_t *ev);
+static void ngx_oa_reader_write(ngx_http_request_t *r);
+static ngx_int_t ngx_oa_reader_run(ngx_oa_reader_t *rd);
+static ngx_int_t ngx_oa_reader_flush(ngx_oa_reader_t *rd);
+static ngx_int_t ngx_oa_reader_take(ngx_oa_reader_t *rd);
+static ngx_int_t ngx_oa_reader_take_large(ngx_oa_reader_t *rd, size_t len);
+static ngx_int_t ngx_oa_reader_gap(ngx_oa_reader_t *rd, uint64_t from,
+    uint64_t to);
+static ngx_int_t ngx_oa_reader_copy(ngx_oa_reader_t *rd, const u_char *data,
+    size_t len);
+static ngx_int_t ngx_oa_reader_send(ngx_oa_reader_t *rd, u_char *data,
+    size_t len);
+static ngx_int_t ngx_oa_reader_wait(ngx_oa_reader_t *rd);
+static ngx_int_t ngx_oa_reader_first(ngx_oa_reader_t *rd);
+static ngx_int_t ngx_oa_reader_ended(ngx_oa_reader_t *rd);
+static ngx_int_t ngx_oa_reader_problem(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_uint_t end);
+static u_char *ngx_oa_reader_lost_end(u_char *p, const ngx_str_t *name,
+    uint64_t from);
+
+
+static const ngx_str_t  ngx_oa_accept = ngx_string("accept");
+static const ngx_str_t  ngx_oa_event_stream = ngx_string("text/event-stream");
+
+static const struct {
+    ngx_str_t  name;
+    ngx_str_t  value;
+} ngx_oa_reader_headers[] = {
+    { ngx_string("Cache-Control"), ngx_string("no-cache, no-transform") },
+    { ngx_string("X-Accel-Buffering"), ngx_string("no") }
+};
+
+static const ngx_str_t  ngx_oa_stream_header = ngx_string("OA-Stream");
+
+
+/* Where everything is read to before it is known how much there is. */
+static u_char  ngx_oa_reader_memory[NGX_OA_READER_TAKE];
+
+
+ngx_int_t
+ngx_oa_reader_begin(ngx_http_request_t *r, oa_stream_ref_t ref,
+    const ngx_str_t *name, uint64_t seq, ngx_oa_stream_t *st)
+{
+    ngx_int_t            rc;
+    ngx_oa_reader_t     *rd;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_oa_reader_t));
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rd = cln->data;
+    ngx_memzero(rd, sizeof(ngx_oa_reader_t));
+
+    rd->request = r;
+    rd->conf = ngx_http_get_module_loc_conf(r, ngx_oa_sse_module);
+    rd->stream = st;
+    rd->name = *name;
+    rd->delivered = seq;
+    rd->wrote = ngx_current_msec;
+    rd->sse = ngx_oa_reader_is_sse(r);
+
+    if (oa_stream_seek(&ngx_oa_streams.zone, ref, seq ? seq + 1 : 0,
+                       &rd->cursor)
+        == NGX_ERROR)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rd->event.handler = ngx_oa_reader_event;
+    rd->event.data = rd;
+    rd->event.log = r->connection->log;
+
+    ngx_queue_insert_tail(st ? &st->readers : &ngx_oa_streams.readers,
+                          &rd->queue);
+
+    cln->handler = ngx_oa_reader_cleanup;
+
+    ngx_http_set_ctx(r, rd, ngx_oa_sse_module);
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_oa_reader_write;
+
+    oa_stream_touch(&ngx_oa_streams.zone, ref, ngx_oa_now());
+
+    if (rd->sse || seq) {
+        rc = ngx_oa_reader_open(r, name);
+
+        if (rc == NGX_OK) {
+            rd->state = NGX_OA_READER_OPEN;
+            rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
+        }
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_add_timer(&rd->event, rd->conf->heartbeat);
+
+    ngx_oa_reader_wake(rd);
+    ngx_oa_streams_watch();
+
+    return NGX_DONE;
+}
+
+
+ngx_uint_t
+ngx_oa_reader_is_sse(ngx_http_request_t *r)
+{
+    ngx_str_t  *accept;
+
+    accept = ngx_oa_request_header(r, &ngx_oa_accept, NULL);
+
+    return accept && oa_field_has(accept, &ngx_oa_event_stream);
+}
+
+
+static void
+ngx_oa_reader_cleanup(void *data)
+{
+    ngx_oa_reader_t *rd = data;
+
+    ngx_queue_remove(&rd->queue);
+
+    if (rd->event.timer_set) {
+        ngx_del_timer(&rd->event);
+    }
+
+    if (rd->event.posted) {
+        ngx_delete_posted_event(&rd->event);
+    }
+
+    if (rd->buf.start) {
+        ngx_free(rd->buf.start);
+    }
+
+    if (rd->stream && ngx_queue_empty(&rd->stream->readers)) {
+        ngx_oa_stream_is_alone(rd->stream);
+    }
+}
+
+
+static ngx_int_t
+ngx_oa_reader_open(ngx_http_request_t *r, const ngx_str_t *name)
+{
+    ngx_int_t                  rc;
+    ngx_uint_t                 i;
+    ngx_connection_t          *c;
+
+    c = r->connection;
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_type = ngx_oa_event_stream;
+    r->headers_out.content_type_len = ngx_oa_event_stream.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
+
+    for (i = 0; i < sizeof(ngx_oa_reader_headers)
+                    / sizeof(ngx_oa_reader_headers[0]); i++)
+    {
+        if (ngx_oa_response_header(r, &ngx_oa_reader_headers[i].name,
+                                   &ngx_oa_reader_headers[i].value)
+            == NULL)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_oa_response_header(r, &ngx_oa_stream_header, name) == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* each event leaves as it comes: not compressed, not throttled */
+
+#if (NGX_HTTP_GZIP)
+    r->gzip_tested = 1;
+    r->gzip_ok = 0;
+#endif
+
+    r->limit_rate = 0;
+    r->limit_rate_set = 1;
+
+    if (c->tcp_nodelay == NGX_TCP_NODELAY_UNSET && ngx_tcp_nodelay(c) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* to an error page it makes no difference, there can be none any more */
+
+    rc = ngx_http_send_header(r);
+
+    return (rc == NGX_OK || rc == NGX_AGAIN) ? NGX_OK : NGX_ERROR;
+}
+
+
+void
+ngx_oa_reader_wake(ngx_oa_reader_t *rd)
+{
+    if (!rd->busy) {
+        ngx_post_event(&rd->event, &ngx_posted_events);
+    }
+}
+
+
+/* Something is new, or a while has passed. */
+
+static void
+ngx_oa_reader_event(ngx_event_t *ev)
+{
+    ngx_msec_t          silent;
+    ngx_oa_reader_t    *rd;
+    ngx_connection_t   *c;
+
+    rd = ev->data;
+    c = rd->request->connection;
+
+    ngx_http_set_log_request(c->log, rd->request);
+
+    if (ev->timedout) {
+        ev->timedout = 0;
+
+        silent = ngx_current_msec - rd->wrote;
+
+        if (silent >= rd->conf->heartbeat) {
+            silent = 0;
+
+            if (rd->state == NGX_OA_READER_OPEN && !rd->busy
+                && ngx_oa_reader_copy(rd, oa_sse_heartbeat.data,
+                                      oa_sse_heartbeat.len)
+                   == NGX_ERROR)
+            {
+                ngx_http_finalize_request(rd->request, NGX_ERROR);
+                ngx_http_run_posted_requests(c);
+                return;
+            }
+        }
+
+        ngx_add_timer(&rd->event, rd->conf->heartbeat - silent);
+    }
+
+    ngx_oa_reader_go(rd, NULL);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_oa_reader_write(ngx_http_request_t *r)
+{
+    ngx_event_t  *wev;
+
+    wev = r->connection->write;
+
+    if (wev->timedout) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
+                      "client timed out");
+
+        r->connection->timedout = 1;
+        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+        return;
+    }
+
+    ngx_oa_reader_go(ngx_http_get_module_ctx(r, ngx_oa_sse_module), NULL);
+}
+
+
+void
+ngx_oa_readers_each(ngx_queue_t *readers,
+    void (*each)(ngx_oa_reader_t *rd, void *data), void *data)
+{
+    ngx_queue_t       todo, *q;
+    ngx_oa_reader_t  *rd;
+
+    if (ngx_queue_empty(readers)) {
+        return;
+    }
+
+    ngx_queue_init(&todo);
+    ngx_queue_add(&todo, readers);
+    ngx_queue_init(readers);
+
+    /* one that goes may take others along, of the same connection */
+
+    while (!ngx_queue_empty(&todo)) {
+        q = ngx_queue_head(&todo);
+        rd = ngx_queue_data(q, ngx_oa_reader_t, queue);
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(readers, q);
+
+        each(rd, data);
+    }
+}
+
+
+void
+ngx_oa_reader_go(ngx_oa_reader_t *rd, void *data)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = rd->request;
+    rc = ngx_oa_reader_run(rd);
+
+    if (rc == NGX_DONE) {
+        ngx_http_finalize_request(r, rd->rc);
+
+    } else if (rc != NGX_AGAIN) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+    }
+}
+
+
+/*
+ * NGX_AGAIN: it waits, for the stream or for the client.  NGX_DONE: the
+ * request is to be finalized with rd->rc.
+ */
+
+static ngx_int_t
+ngx_oa_reader_run(ngx_oa_reader_t *rd)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_oa_reader_flush(rd);
+
+    if (rc == NGX_OK && rd->state == NGX_OA_READER_HELD) {
+        rc = ngx_oa_reader_first(rd);
+    }
+
+    while (rc == NGX_OK) {
+        rc = ngx_oa_reader_take(rd);
+    }
+
+    return (rc == NGX_AGAIN) ? ngx_oa_reader_wait(rd) : rc;
+}
+
+
+/* NGX_OK: all was sent that there was; NGX_AGAIN: not yet. */
+
+static ngx_int_t
+ngx_oa_reader_flush(ngx_oa_reader_t *rd)
+{
+    ngx_http_request_t  *r;
+
+    r = rd->request;
+
+    if (!rd->busy && !r->buffered && !r->connection->buffered) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rd->busy && ngx_buf_size(&rd->buf) == 0) {
+        ngx_free(rd->buf.start);
+        rd->buf.start = NULL;
+        rd->busy = 0;
+    }
+
+    return rd->busy ? NGX_AGAIN : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_oa_reader_take(ngx_oa_reader_t *rd)
+{
+    ngx_int_t        rc;
+    oa_stream_got_t  got;
+
+    rc = oa_stream_read(&ngx_oa_streams.zone, &rd->cursor,
+                        ngx_oa_reader_memory, NGX_OA_READER_TAKE, 0, &got);
+
+    switch (rc) {
+
+    case NGX_OK:
+
+        if (got.events == 0) {
+            return ngx_oa_reader_gap(rd, got.gap_from, got.gap_to);
+        }
+
+        rd->delivered = got.seq + got.events - 1;
+
+        return ngx_oa_reader_copy(rd, ngx_oa_reader_memory, got.len);
+
+    case NGX_BUSY:
+        return ngx_oa_reader_take_large(rd, got.len);
+
+    case NGX_AGAIN:
+        return NGX_AGAIN;
+
+    default: /* NGX_DONE, NGX_DECLINED */
+        return ngx_oa_reader_ended(rd);
+    }
+}
+
+
+static ngx_int_t
+ngx_oa_reader_take_large(ngx_oa_reader_t *rd, size_t len)
+{
+    u_char           *p;
+    ngx_int_t         rc;
+    oa_stream_got_t   got;
+
+    p = ngx_alloc(len, rd->request->connection->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = oa_stream_read(&ngx_oa_streams.zone, &rd->cursor, p, len, 1, &got);
+
+    if (rc == NGX_OK && got.events) {
+        rd->delivered = got.seq;
+        return ngx_oa_reader_send(rd, p, got.len);
+    }
+
+    ngx_free(p);
+
+    /* it has gone meanwhile */
+
+    if (rc == NGX_OK) {
+        return ngx_oa_reader_gap(rd, got.gap_from, got.gap_to);
+    }
+
+    return (rc == NGX_AGAIN) ? NGX_AGAIN : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_oa_reader_gap(ngx_oa_reader_t *rd, uint64_t from, uint64_t to)
+{
+    u_char     text[OA_SSE_GAP_MAX + OA_STREAM_EVENT_LINE_MAX];
+    u_char     name[OA_STREAM_EVENT_ID_MAX];
+    ngx_str_t  id;
+
+    /* who comes back after it need not be told again */
+
+    id.data = name;
+    id.len = ngx_sprintf(name, "%V-%uL", &rd->name, to) - name;
+
+    ngx_oa_count(NGX_OA_COUNT_STREAM_GAPS);
+
+    return ngx_oa_reader_copy(rd, text, oa_sse_gap(text, &id, from, to)
+                                        - text);
+}
+
+
+static ngx_int_t
+ngx_oa_reader_copy(ngx_oa_reader_t *rd, const u_char *data, size_t len)
+{
+    u_char  *p;
+
+    p = ngx_alloc(len, rd->request->connection->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, data, len);
+
+    return ngx_oa_reader_send(rd, p, len);
+}
+
+
+/* Takes the memory.  NGX_AGAIN: it is on its way. */
+
+static ngx_int_t
+ngx_oa_reader_send(ngx_oa_reader_t *rd, u_char *data, size_t len)
+{
+    ngx_buf_t           *b;
+    ngx_http_request_t  *r;
+
+    r = rd->request;
+    b = &rd->buf;
+
+    ngx_memzero(b, sizeof(ngx_buf_t));
+
+    b->start = data;
+    b->pos = data;
+    b->last = data + len;
+    b->end = b->last;
+    b->memory = 1;
+    b->flush = 1;
+    b->tag = (ngx_buf_tag_t) &ngx_oa_sse_module;
+
+    rd->out.buf = b;
+    rd->out.next = NULL;
+    rd->busy = 1;
+    rd->wrote = ngx_current_msec;
+
+    if (ngx_http_output_filter(r, &rd->out) == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_buf_size(b) != 0) {
+        return NGX_AGAIN;
+    }
+
+    ngx_free(b->start);
+    b->start = NULL;
+    rd->busy = 0;
+
+    return NGX_OK;
+}
+
+
+/* What was not taken by the client is waited for, not for ever. */
+
+static ngx_int_t
+ngx_oa_reader_wait(ngx_oa_reader_t *rd)
+{
+    ngx_event_t               *wev;
+    ngx_http_request_t        *r;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    r = rd->request;
+    wev = r->connection->write;
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (rd->busy || r->buffered || r->connection->buffered) {
+        ngx_add_timer(wev, clcf->send_timeout);
+
+    } else if (wev->timer_set) {
+        ngx_del_timer(wev);
+    }
+
+    return ngx_handle_write_event(wev, clcf->send_lowat) == NGX_OK ? NGX_AGAIN
+                                                                   : NGX_ERROR;
+}
+
+
+/*
+ * Who does not accept an event stream learns of a failure by the status, as
+ * long as there was no event.
+ */
+
+static ngx_int_t
+ngx_oa_reader_first(ngx_oa_reader_t *rd)
+{
+    ngx_int_t          rc;
+    oa_stream_info_t   info;
+
+    rc = oa_stream_info(&ngx_oa_streams.zone, rd->cursor.ref, ngx_oa_now(),
+                        &info);
+
+    if (rc == NGX_OK && info.state == OA_STREAM_STARTING) {
+        return NGX_AGAIN;
+    }
+
+    /* its end is the only event of one that failed, or it has not even one */
+
+    if (rc == NGX_DECLINED
+        || (info.state == OA_STREAM_LOST && info.next_seq == 1))
+    {
+        info.code = NGX_OA_END_LOST;
+
+    } else if (info.state != OA_STREAM_FAILED
+               || info.next_seq > 2
+               || info.code == NGX_OA_END_AGENT)
+    {
+        rd->state = NGX_OA_READER_OPEN;
+
+        return ngx_oa_reader_open(rd->request, &rd->name);
+    }
+
+    rd->rc = ngx_oa_reader_problem(rd->request, NGX_HTTP_BAD_GATEWAY,
+                                   info.code);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_oa_reader_problem(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_uint_t end)
+{
+    ngx_oa_problem_t  problem;
+
+    ngx_memzero(&problem, sizeof(ngx_oa_problem_t));
+
+    problem.status = status;
+    problem.code = ngx_oa_ends[end].code;
+    problem.detail = ngx_oa_ends[end].text;
+    problem.retry_after = (status == NGX_HTTP_SERVICE_UNAVAILABLE) ? 1 : 0;
+
+    return ngx_oa_problem(r, &problem);
+}
+
+
+/* All was read, or the stream is gone.  Where its end was missed we say it. */
+
+static ngx_int_t
+ngx_oa_reader_ended(ngx_oa_reader_t *rd)
+{
+    size_t             len;
+    u_char            *p, *last, name[OA_STREAM_EVENT_ID_MAX];
+    ngx_int_t          rc;
+    oa_sse_error_t     error;
+    oa_stream_info_t   info;
+
+    if (rd->state == NGX_OA_READER_ENDED) {
+        rd->rc = ngx_http_send_special(rd->request, NGX_HTTP_LAST);
+        return NGX_DONE;
+    }
+
+    rd->state = NGX_OA_READER_ENDED;
+
+    rc = oa_stream_info(&ngx_oa_streams.zone, rd->cursor.ref, ngx_oa_now(),
+                        &info);
+
+    ngx_memzero(&error, sizeof(oa_sse_error_t));
+
+    if (rc != NGX_OK || info.state == OA_STREAM_LOST) {
+
+        p = ngx_alloc(NGX_OA_READER_LOST_MAX, rd->request->connection->log);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        last = ngx_oa_reader_lost_end(p, &rd->name, rd->cursor.seq);
+
+        return ngx_oa_reader_send(rd, p, last - p);
+    }
+
+    if (rd->delivered == info.next_seq - 1) {
+        return NGX_OK;
+    }
+
+    error.id.data = name;
+    error.id.len = ngx_sprintf(name, "%V-%uL", &rd->name, info.next_seq - 1)
+                   - name;
+    error.text = ngx_oa_ends[info.code].text;
+    error.code = ngx_oa_ends[info.code].code;
+
+    if (info.code == NGX_OA_END_DONE) {
+        p = ngx_alloc(OA_STREAM_EVENT_LINE_MAX + oa_sse_done.len,
+                      rd->request->connection->log);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        last = oa_stream_event_line(p, &rd->name, info.next_seq - 1);
+        last = ngx_cpymem(last, oa_sse_done.data, oa_sse_done.len);
+
+        return ngx_oa_reader_send(rd, p, last - p);
+    }
+
+    len = oa_sse_error_size(&error);
+
+    p = ngx_alloc(len, rd->request->connection->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_oa_reader_send(rd, p, oa_sse_error(p, &error) - p);
+}
+
+
+/*
+ * How many events there would have been nobody knows.  Its number is the last
+ * there can be, by which whoever comes back is known to have been told.
+ */
+
+static u_char *
+ngx_oa_reader_lost_end(u_char *p, const ngx_str_t *name, uint64_t from)
+{
+    u_char          text[OA_STREAM_EVENT_ID_MAX];
+    ngx_str_t       none;
+    oa_sse_error_t  error;
+
+    ngx_oa_count(NGX_OA_COUNT_STREAM_LOST);
+
+    ngx_str_null(&none);
+    ngx_memzero(&error, sizeof(oa_sse_error_t));
+
+    error.id.data = text;
+    error.id.len = ngx_sprintf(text, "%V-%uL", name, OA_STREAM_SEQ_MAX) - text;
+    error.text = ngx_oa_ends[NGX_OA_END_LOST].text;
+    error.code = ngx_oa_ends[NGX_OA_END_LOST].code;
+
+    p = oa_sse_gap(p, &none, from, 0);
+
+    return oa_sse_error(p, &error);
+}
+
+
+ngx_int_t
+ngx_oa_reader_lost(ngx_http_request_t *r, const ngx_str_t *name, uint64_t seq)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    if (ngx_oa_reader_open(r, name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    b = ngx_create_temp_buf(r->pool, NGX_OA_READER_LOST_MAX);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->last = ngx_oa_reader_lost_end(b->last, name, seq + 1);
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+void
+ngx_oa_reader_push(ngx_oa_reader_t *rd, void *data)
+{
+    ngx_oa_large_t *large = data;
+
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = rd->request;
+    rc = NGX_OK;
+
+    if (rd->busy || rd->cursor.seq != large->seq) {
+        return;
+    }
+
+    if (rd->state == NGX_OA_READER_HELD) {
+        rc = ngx_oa_reader_open(r, &rd->name);
+        rd->state = NGX_OA_READER_OPEN;
+    }
+
+    if (rc == NGX_OK) {
+        rd->delivered = large->seq;
+        (void) oa_stream_seek(&ngx_oa_streams.zone, rd->cursor.ref,
+                              large->seq + 1, &rd->cursor);
+
+        rc = ngx_oa_reader_copy(rd, large->data, large->len);
+    }
+
+    if (rc == NGX_OK || rc == NGX_AGAIN) {
+        rc = ngx_oa_reader_wait(rd);
+    }
+
+    if (rc != NGX_AGAIN) {
+        ngx_http_finalize_request(r, rc);
+    }
+}
+
+
+void
+ngx_oa_reader_send_off(ngx_oa_reader_t *rd)
+{
+    u_char              *p, *last;
+    ngx_int_t            rc;
+    oa_sse_message_t     message;
+    ngx_http_request_t  *r;
+
+    r = rd->request;
+    r->keepalive = 0;
+
+    if (rd->state == NGX_OA_READER_HELD) {
+        ngx_http_finalize_request(r,
+            ngx_oa_reader_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                  NGX_OA_END_SHUTDOWN));
+        return;
+    }
+
+    /* it has to read what is on its way first */
+
+    if (rd->busy) {
+        return;
+    }
+
+    ngx_memzero(&message, sizeof(oa_sse_message_t));
+
+    message.retry = NGX_OA_READER_RETRY
+                    + ngx_random() % NGX_OA_READER_SPREAD;
+
+    p = ngx_alloc(oa_sse_message_size(&message), r->connection->log);
+    if (p == NULL) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    ngx_oa_count(NGX_OA_COUNT_STREAM_DRAINED);
+
+    last = oa_sse_message(p, &message);
+    rc = ngx_oa_reader_send(rd, p, last - p);
+
+    if (rc != NGX_ERROR) {
+        rc = ngx_http_send_special(r, NGX_HTTP_LAST);
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
