@@ -539,20 +539,22 @@ sub _body {
     my ($self, $request) = @_;
 
     if (lc($request->header('Transfer-Encoding') // '') ne 'chunked') {
-        return $self->_take($request->header('Content-Length') // 0);
+        return $self->take($request->header('Content-Length') // 0);
     }
 
     my $body = '';
     while (my $size = hex $self->_line =~ s/;.*//r) {
-        $body .= $self->_take($size);
+        $body .= $self->take($size);
         $self->_line eq '' or die "not a chunk\n";
     }
     1 while $self->_line ne '';
     return $body;
 }
 
-sub _take {
+# Bytes as they are, so many.
+sub take {
     my ($self, $n) = @_;
+    $self->{reads} = 1;
     while (length $self->{in} < $n) {
         $self->_more or die $GONE;
     }
@@ -710,6 +712,7 @@ What the code can do with a connection:
 
     $c->wait('go', 5);                  # dies when nobody says it: 60 seconds
     $c->pause(0.1);
+    $c->take($n);                       # bytes that are no request
     $c->note($text); $c->number; $c->socket;
 
 Where the peer has gone, C<wait>, C<pause> and everything that writes leave

@@ -404,8 +404,9 @@ sub _head {
     $$in =~ /\r\n\r\n/ or return;
     my ($text) = $$in =~ /^(.*?\r\n)\r\n/s;
 
-    $text =~ m{^HTTP/1\.[01] \d{3} [^\r\n]*\r\n
-               (?:[\w!\#\$%&'*+.^`|~-]+:[^\r\n\0]*\r\n)*\z}x
+    my ($line, @lines) = split /\r\n/, $text;
+    $line =~ m{^HTTP/1\.[01] \d{3} [^\r\n\0]*\z}
+        && !grep { !m{^[\w!#\$%&'*+.^`|~-]+:[^\r\n\0]*\z} } @lines
         or return $self->_bad("head: $text");
 
     my $head = OA::Client::Response->parse_head($in);
