@@ -367,7 +367,8 @@ my $CLOSE_WAIT = 8;
 my %REASON = (
     200 => 'OK', 204 => 'No Content', 302 => 'Found', 400 => 'Bad Request',
     401 => 'Unauthorized', 404 => 'Not Found', 429 => 'Too Many Requests',
-    500 => 'Internal Server Error', 503 => 'Service Unavailable',
+    500 => 'Internal Server Error', 502 => 'Bad Gateway',
+    503 => 'Service Unavailable', 504 => 'Gateway Timeout',
 );
 
 # Thrown where the peer has gone; not a death.
@@ -459,6 +460,7 @@ sub _await {
 
 sub wait {
     my ($self, $word, $timeout) = @_;
+    $self->pause(0);            # whoever is not there any more takes none
     my $said = $self->_await($timeout // 60, sub { $self->_take_word($word) });
     defined $said or die $GONE;
     $said or die "nobody has said \"$word\"\n";
