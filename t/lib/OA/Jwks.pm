@@ -8,14 +8,13 @@ use warnings;
 use Carp qw(croak);
 use IO::Socket::IP ();
 use IO::Socket::SSL ();
-use IO::Socket::SSL::Utils qw(CERT_create KEY_create_ec PEM_cert2file
-                              PEM_key2file);
 use JSON::PP ();
 use POSIX ();
 use Scalar::Util qw(weaken);
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(sleep time);
 
+use OA::Tls qw(make_certificates);
 use OA::Token ();
 use OA::Util qw(free_port slurp spew temp_dir at_exit wait_for);
 
@@ -36,7 +35,8 @@ sub new {
 
     $self->{log} = "$self->{tmp}/requests";
     spew($self->{log}, '');
-    $self->_make_certificates(%o) if $o{tls};
+    make_certificates($self->{tmp}, names => [ 'localhost', $self->{address} ],
+                      %o) if $o{tls};
     $self->publish(@{ $o{keys} // [] });
     $self->start;
 
@@ -105,37 +105,6 @@ sub count { my ($self) = @_; return scalar(() = $self->requests) }
 sub wait_requests {
     my ($self, $n, $timeout) = @_;
     return wait_for { $self->count >= $n } $timeout;
-}
-
-
-# The certificates: an authority, and what it signed.
-
-sub _make_certificates {
-    my ($self, %o) = @_;
-    my $tmp = $self->{tmp};
-    my @names = @{ $o{names} // [ 'localhost', $self->{address} ] };
-    my $from = time - 2 * 86400;
-    my %common = (
-        not_before => $from,
-        not_after => $o{expired} ? time - 86400 : time + 86400,
-    );
-
-    my ($ca, $ca_key) = CERT_create(
-        not_before => $from, not_after => time + 86400, CA => 1,
-        subject => { commonName => "Test authority $self->{port}" },
-        key => KEY_create_ec('prime256v1'));
-    PEM_cert2file($ca, $self->ca_file);
-    chmod 0644, $self->ca_file;
-
-    my ($cert, $key) = CERT_create(
-        %common, issuer => [ $ca, $ca_key ], purpose => 'server',
-        subject => { commonName => $names[0] },
-        subjectAltNames => [
-            map { [ /^[\d.]+$|:/ ? 'IP' : 'DNS', $_ ] } @names
-        ],
-        key => KEY_create_ec('prime256v1'));
-    PEM_cert2file($cert, "$tmp/cert.pem");
-    PEM_key2file($key, "$tmp/key.pem");
 }
 
 
