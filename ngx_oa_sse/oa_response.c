@@ -417,13 +417,9 @@ oa_response_chunk(oa_response_t *r, u_char **p, u_char *last)
     rc = ngx_http_parse_chunked(&oa_response_request, &b, &chunked);
 #endif
 
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
     framing = r->framing + (b.pos - *p);
 
-    if (framing > OA_RESPONSE_FRAMING_MAX) {
+    if (rc == NGX_ERROR || framing > OA_RESPONSE_FRAMING_MAX) {
         return NGX_ERROR;
     }
 
@@ -433,8 +429,10 @@ oa_response_chunk(oa_response_t *r, u_char **p, u_char *last)
     r->framing = (rc == NGX_OK) ? 0 : (uint32_t) framing;
 
     if (rc == NGX_DONE) {
+
+        /* of the last chunk, and so of the body, nothing is left */
+
         r->body = OA_RESPONSE_SIZED;
-        r->left = 0;
     }
 
     return rc;
