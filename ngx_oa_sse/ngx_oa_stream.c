@@ -47,7 +47,8 @@ static u_char *ngx_oa_stream_put(ngx_oa_stream_t *st, u_char *p,
 static void ngx_oa_stream_add_large(ngx_oa_stream_t *st, const u_char *data,
     size_t len);
 static void ngx_oa_stream_wake(ngx_oa_stream_t *st);
-static void ngx_oa_stream_complete(ngx_oa_stream_t *st);
+static void ngx_oa_stream_complete(ngx_oa_stream_t *st,
+    const ngx_oa_stream_read_t *rd);
 static void ngx_oa_stream_agent_failed(ngx_oa_stream_t *st,
     oa_sse_error_t *error);
 static void ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
@@ -260,7 +261,7 @@ ngx_oa_stream_receive(ngx_oa_stream_t *st)
         }
 
         if (n == 0) {
-            ngx_oa_stream_complete(st);
+            ngx_oa_stream_complete(st, &rd);
             return;
         }
 
@@ -442,7 +443,7 @@ ngx_oa_stream_take(ngx_oa_stream_t *st, ngx_oa_stream_read_t *rd, u_char *p)
             return NGX_OK;
 
         case NGX_DONE:
-            ngx_oa_stream_complete(st);
+            ngx_oa_stream_complete(st, rd);
             return NGX_ERROR;
 
         default:
@@ -702,19 +703,43 @@ ngx_oa_stream_wake(ngx_oa_stream_t *st)
 }
 
 
-/* The connection, or the body, has come to its end. */
+/*
+ * The connection, or the body, has come to its end.  Where only the connection
+ * tells of it, an event that is not finished, or a request that could not be
+ * sent, tells that the machine has died.
+ */
 
 static void
-ngx_oa_stream_complete(ngx_oa_stream_t *st)
+ngx_oa_stream_complete(ngx_oa_stream_t *st, const ngx_oa_stream_read_t *rd)
 {
+    ngx_uint_t      open, rest;
+    oa_sse_event_t  event;
+
     if (st->state == NGX_OA_STREAM_HEAD) {
         ngx_oa_stream_fail(st, NGX_OA_END_TRUNCATED, 0,
                            "the machine has closed before it answered");
+        return;
+    }
 
-    } else if (!oa_response_is_complete(&st->response)) {
+    open = (st->response.body == OA_RESPONSE_TO_THE_END);
+
+    if (!oa_response_is_complete(&st->response)
+        || (open && st->connection->write->error))
+    {
         ngx_oa_stream_fail(st, NGX_OA_END_TRUNCATED, 0,
                            "the machine has closed in the middle of its "
                            "answer");
+        return;
+    }
+
+    rest = oa_sse_rest(&st->sse, rd->start, rd->last - rd->start, &event);
+
+    if (rest && event.done) {
+        ngx_oa_stream_end(st, NGX_OA_END_DONE);
+
+    } else if (rest && open) {
+        ngx_oa_stream_fail(st, NGX_OA_END_TRUNCATED, 0,
+                           "the machine has closed in the middle of an event");
 
     } else if (!oa_dialect_is_complete(&st->dialect)) {
         ngx_oa_stream_fail(st, NGX_OA_END_TRUNCATED, 0,
