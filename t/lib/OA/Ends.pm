@@ -61,7 +61,7 @@ sub ended_as {
     is $@, '', "$who: well-formed" or return;
     is $s->how_ended, 'complete', "$who: complete";
 
-    if ($o{plain} && !@want && $o{code} !~ /^(?:done|agent_error)\z/) {
+    if ($o{plain} && !@want && $o{code} ne 'done' && !$o{agent}) {
         is $s->status, 502, "$who: status";
         is $s->header('Content-Type'), 'application/problem+json',
             "$who: a problem";
@@ -132,6 +132,7 @@ __END__
     # 1); each must get this and nothing else, and 204 when it comes back
     ends_as($ng, '/path', events => [ 'a', 'b' ], code => 'idle_timeout',
             error => 'text',                # default: a sentence
+            agent => 1,                     # the agent told of it
             log => qr/why/,                 # in one line for each stream
             request => { method => 'POST', body => '...' },
             meanwhile => sub { ... });      # once all have asked
