@@ -43,7 +43,7 @@
 #define BATCHES        8            /* on their way */
 
 /* of a turn, after each stream had an event */
-#define SETTLING       (10 * MSEC)
+#define SETTLING       (5 * MSEC)
 
 /* time that was lost is not made up for: a burst is cheaper for nginx */
 #define LATE           MSEC
@@ -560,8 +560,8 @@ main(int argc, char **argv)
     cpu_set_t  set;
 
     opt.streams = 100;
-    opt.turns = 10;
-    opt.turn = 100 * MSEC;
+    opt.turns = 16;
+    opt.turn = 30 * MSEC;
     rnd = host_mix64(1);
 
     CPU_ZERO(&set);
@@ -672,8 +672,8 @@ usage:
           "  -n N   streams of each arm (100)\n"
           "  -l N   a load: events a second, 0 for as many as nginx takes;\n"
           "         may be given several times\n"
-          "  -t N   turns of each arm at each load (10)\n"
-          "  -d MS  of a turn (100)\n"
+          "  -t N   turns of each arm at each load (16)\n"
+          "  -d MS  of a turn (30)\n"
           "  -f N   bytes for each stream before (0)\n"
           "  -H     when all are open, say so and wait for a line\n"
           "  -S N   seed (1)             -C N   CPU to run on\n"

@@ -28,7 +28,7 @@ END
 my @LOAD = qw(-C 1);
 my $KEEP = 5;
 
-my $TURNS = 6;
+my $TURNS = 16;
 
 # A stream's buffer is full when it is measured, as in a long one.
 my $BUFFER = 256 * 1024;
