@@ -200,12 +200,14 @@ read_line(arm_t *arm, reader_t *reader, const char *p, size_t len, uint64_t t)
             reader->pending = 0;
             reader->agent->received++;
             arm->received++;
+            arm->ids += reader->id;
 
             if (arm->latency) {
                 histogram_add(arm->latency, t - reader->sent);
             }
         }
 
+        reader->id = 0;
         return;
     }
 
@@ -222,7 +224,7 @@ read_line(arm_t *arm, reader_t *reader, const char *p, size_t len, uint64_t t)
     }
 
     if (starts(p, len, "id:")) {
-        arm->ids++;
+        reader->id = 1;
         return;
     }
 

@@ -91,6 +91,7 @@ typedef struct {
     uint64_t       sent;            /* when, the event whose line is read */
     unsigned       chunked:1;
     unsigned       pending:1;       /* its blank line has not come yet */
+    unsigned       id:1;            /* it has one */
     unsigned       done:1;          /* [DONE] */
     line_t         http;
     line_t         event;

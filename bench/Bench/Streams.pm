@@ -59,7 +59,7 @@ END
 sub ours {
     my ($dialect) = @_;
     return {
-        title => "oa_sse_pass, $dialect", ids => 1,
+        title => "oa_sse, $dialect", ids => 1,
         modules => [qw(ngx_oa_core_module ngx_oa_sse_module)],
         http => sub { server(<<'END', <<"END") },
     oa_zone      512m;
@@ -128,11 +128,12 @@ sub load {
     return $got;
 }
 
-# The loads that are right for this machine.
+# The loads that are right for this machine, as it is when nothing else has
+# the worker's CPU.
 sub loads {
     my ($arms, $streams) = @_;
-    my $got = load({ base => $arms->{base} }, $streams, 1, 10, most => 0);
-    my $most = Bench::quantile(0.9, @{ $got->{base}{most}{rps} });
+    my $got = load({ base => $arms->{base} }, $streams, 1, $TURNS, most => 0);
+    my $most = 1e9 / Bench::median(@{ $got->{base}{most}{cpu_ns} });
     return (most => 0,
             map { $_ => 1000 * (int($SHARE{$_} * $most / 1000) || 1) }
             keys %SHARE);
@@ -154,7 +155,7 @@ sub ratio {
 }
 
 # What is measured at a load.
-my %VALUE = (cpu => 'cpu_ns', latency => 'p50_us', most => 'rps');
+my %VALUE = (cpu => 'cpu_ns', latency => 'p50_us', most => 'cpu_ns');
 
 sub run {
     my ($rounds) = @_;
@@ -197,36 +198,31 @@ sub run {
 
     stop($_) for values %arms;
 
-    lines(\%arms, $_, $load{$_}, $runs{$_}) for @STREAMS;
+    lines(\%arms, $_, $runs{$_}) for @STREAMS;
 
     return (rows(\%arms, \%ratio), memory(\%arms, $rounds), most(\%arms));
 }
 
 sub lines {
-    my ($arms, $n, $load, $runs) = @_;
+    my ($arms, $n, $runs) = @_;
 
-    for my $name (sort { ($b eq 'base') - ($a eq 'base') or $a cmp $b }
-                  keys %$runs)
-    {
-        # the median over the rounds of a load's number, or of its turns'
-        my $median = sub {
-            my ($what, $value) = @_;
-            return Bench::median(map {
-                my $v = $_->{$what}{$value};
-                ref $v ? Bench::median(@$v) : $v;
-            } @{ $runs->{$name} });
-        };
-        printf "%-26s %4d streams  %6.0f/s: %5.2f us CPU an event, worker's "
-               . "CPU %2.0f %%, generator busy %2.0f %%  %5.0f/s: p50 %4.1f "
-               . "us, worker's CPU %2.0f %%  at most %6.0f/s, worker's CPU "
-               . "%3.0f %%\n",
-            $arms->{$name}{title}, $n,
-            $median->(cpu => 'rps'), $median->(cpu => 'cpu_ns') / 1000,
-            100 * $median->(cpu => 'server_cpu'),
-            100 * $median->(cpu => 'busy'),
-            $median->(latency => 'rps'), $median->(latency => 'p50_us'),
-            100 * $median->(latency => 'server_cpu'),
-            $median->(most => 'rps'), 100 * $median->(most => 'server_cpu');
+    for my $load (qw(cpu latency most)) {
+        for my $name (grep { $runs->{$_} } qw(base same raw seed)) {
+
+            # over the rounds, and where each turn has one, over these
+            my %m = map {
+                my $value = $_;
+                $value => Bench::median(map {
+                    my $v = $_->{$load}{$value};
+                    ref $v ? Bench::median(@$v) : $v;
+                } @{ $runs->{$name} });
+            } qw(rps cpu_ns p50_us server_cpu busy);
+
+            printf "%-26s %5d streams  %7.0f/s  %5.2f us an event  p50 %4.0f "
+                   . "us  worker's CPU %3.0f %%  generator busy %3.0f %%\n",
+                $arms->{$name}{title}, $n, $m{rps}, $m{cpu_ns} / 1000,
+                $m{p50_us}, 100 * $m{server_cpu}, 100 * $m{busy};
+        }
     }
 }
 
@@ -235,7 +231,7 @@ sub rows {
     my @rows;
 
     for ([ cpu => 'CPU an event', 1.0 ], [ latency => 'latency', 1.1 ],
-         [ most => 'events a second' ])
+         [ most => 'CPU an event without a pause' ])
     {
         my ($load, $what, $reach) = @$_;
 
