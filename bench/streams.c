@@ -23,6 +23,7 @@
 #include "streams.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,7 @@
 typedef struct {
     uint64_t       time;
     uint64_t       server_cpu;
+    uint64_t       waited;
     uint64_t       received;
     uint64_t       idle;
 } mark_t;
@@ -69,6 +71,8 @@ typedef struct {
     double        *rps;             /* in each turn */
     double        *cpu;             /* of the worker, ns for an event */
     double        *p50;             /* us */
+    double        *waited;          /* share of the time in which one of us
+                                       could not run: others did */
 } result_t;
 
 
@@ -87,6 +91,7 @@ static options_t    opt;
 static arm_t        arms[ARMS];
 static result_t     results[ARMS][LOADS];
 static histogram_t  latency;
+static int          schedstat;
 
 uint64_t            rnd;
 
@@ -236,6 +241,41 @@ allocate(size_t n, size_t size)
 }
 
 
+/* Nanoseconds that a process was ready to run and did not; 0: not known. */
+
+static uint64_t
+waited(int fd)
+{
+    char                buf[64];
+    ssize_t             n;
+    unsigned long long  cpu, wait;
+
+    if (fd == -1) {
+        return 0;
+    }
+
+    n = pread(fd, buf, sizeof(buf) - 1, 0);
+    if (n == -1) {
+        die("schedstat");
+    }
+
+    buf[n] = '\0';
+
+    return sscanf(buf, "%llu %llu", &cpu, &wait) == 2 ? wait : 0;
+}
+
+
+static int
+open_schedstat(unsigned pid)
+{
+    char  path[64];
+
+    (void) snprintf(path, sizeof(path), "/proc/%u/schedstat", pid);
+
+    return open(path, O_RDONLY|O_CLOEXEC);
+}
+
+
 static void
 open_arm(arm_t *arm)
 {
@@ -258,6 +298,8 @@ open_arm(arm_t *arm)
     if (errno) {
         die("CPU clock of the worker");
     }
+
+    arm->schedstat = open_schedstat(arm->pid);
 
     arm->ep = epoll_create1(EPOLL_CLOEXEC);
     if (arm->ep == -1) {
@@ -328,6 +370,7 @@ send_to_all(arm_t *arm, uint64_t sends, unsigned events, unsigned window)
 static void
 begin(const arm_t *arm, mark_t *m)
 {
+    m->waited = waited(arm->schedstat) + waited(schedstat);
     m->time = now(CLOCK_MONOTONIC);
     m->server_cpu = now(arm->server);
     m->received = arm->received;
@@ -338,11 +381,12 @@ begin(const arm_t *arm, mark_t *m)
 static void
 end(const arm_t *arm, const mark_t *m, result_t *result, unsigned turn)
 {
-    uint64_t  time, cpu, events;
+    uint64_t  time, cpu, wait, events;
 
     time = now(CLOCK_MONOTONIC) - m->time;
     cpu = now(arm->server) - m->server_cpu;
     events = arm->received - m->received;
+    wait = waited(arm->schedstat) + waited(schedstat) - m->waited;
 
     result->time += time;
     result->idle += m->idle;
@@ -351,6 +395,7 @@ end(const arm_t *arm, const mark_t *m, result_t *result, unsigned turn)
 
     result->rps[turn] = (double) events * NSEC / (double) time;
     result->cpu[turn] = events ? (double) cpu / (double) events : 0;
+    result->waited[turn] = (double) wait / (double) time;
     result->p50[turn] = histogram_quantile(&latency, 0.5);
 }
 
@@ -446,7 +491,7 @@ print_turns(const char *name, const double *turns)
     printf(",\"%s\":[", name);
 
     for (i = 0; i < opt.turns; i++) {
-        printf("%s%.1f", i ? "," : "", turns[i]);
+        printf("%s%.3f", i ? "," : "", turns[i]);
     }
 
     printf("]");
@@ -476,6 +521,7 @@ report(const arm_t *arm, const result_t *result)
         print_turns("rps", result->rps);
         print_turns("cpu_ns", result->cpu);
         print_turns("p50_us", result->p50);
+        print_turns("waited", result->waited);
 
         printf("}");
     }
@@ -622,6 +668,8 @@ main(int argc, char **argv)
         die("sched_setaffinity");
     }
 
+    schedstat = open_schedstat((unsigned) getpid());
+
     raise_limit(n * opt.streams * 2 + 64);
 
     for (i = 0; i < n; i++) {
@@ -636,6 +684,7 @@ main(int argc, char **argv)
             results[i][k].rps = allocate(opt.turns, sizeof(double));
             results[i][k].cpu = allocate(opt.turns, sizeof(double));
             results[i][k].p50 = allocate(opt.turns, sizeof(double));
+            results[i][k].waited = allocate(opt.turns, sizeof(double));
         }
     }
 

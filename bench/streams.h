@@ -109,6 +109,7 @@ struct arm_s {
     int            ep;
     int            listener;
     clockid_t      server;
+    int            schedstat;       /* of the worker; or -1 */
 
     agent_t       *agents;
     reader_t      *readers;

@@ -28,7 +28,8 @@ END
 my @LOAD = qw(-C 1);
 my $KEEP = 5;
 
-my $TURNS = 16;
+# Turns in a round, and how many of them must have been quiet for it to count.
+my ($TURNS, $FEWEST) = (16, 4);
 
 # A stream's buffer is full when it is measured, as in a long one.
 my $BUFFER = 256 * 1024;
@@ -139,19 +140,22 @@ sub loads {
             keys %SHARE);
 }
 
-# The ratio of a value in the turns in which both arms had the load that they
-# should have: else something else had the CPU.
-sub ratio {
-    my ($value, $load, $arm, $base) = @_;
-    my @values;
+# Was an arm at its load in a turn, or did something else have a CPU?
+sub quiet {
+    my ($load, $arm, $turn) = @_;
+    my $off = $load ? abs($arm->{rps}[$turn] / $load - 1) : 0;
+    return $off < 0.05 && $arm->{waited}[$turn] < 0.02;
+}
 
-    for my $turn (0 .. $#{ $arm->{$value} }) {
-        next if grep { !$_->{$value}[$turn]
-                       or abs($_->{rps}[$turn] - $load) > 0.05 * $load
-                          && $load } $arm, $base;
-        push @values, $arm->{$value}[$turn] / $base->{$value}[$turn];
-    }
-    return Bench::median(@values);
+# The ratios of a value in those turns in which both arms were.
+sub ratios {
+    my ($value, $load, @arms) = @_;
+    my ($arm, $base) = map { $_->{$value} } @arms;
+
+    return map { $arm->[$_] / $base->[$_] } grep {
+        my $turn = $_;
+        !grep { !quiet($load, $_, $turn) } @arms;
+    } 0 .. $#$arm;
 }
 
 # What is measured at a load.
@@ -161,6 +165,7 @@ sub run {
     my ($rounds) = @_;
     my %arms = arms();
     my (%load, %ratio, %runs);
+    my ($all, $quiet) = (0, 0);
 
     for my $name (sort keys %arms) {
         next unless grep { !-e OA::Nginx->module_path($_) }
@@ -182,19 +187,23 @@ sub run {
 
             my $got = load(\%arms, $n, $round, $TURNS, %{ $load{$n} });
 
-            for my $name (keys %arms) {
+            push @{ $runs{$n}{$_} }, $got->{$_} for keys %arms;
+
+            for my $name (grep { $_ ne 'base' } keys %arms) {
                 for my $load (keys %VALUE) {
-                    my $value = ratio($VALUE{$load}, $load{$n}{$load},
-                                      map { $got->{$_}{$load} } $name, 'base');
-                    push @{ $ratio{$n}{$name}{$load} }, $value
-                        if defined $value;
+                    my @ratios = ratios($VALUE{$load}, $load{$n}{$load},
+                                        map { $got->{$_}{$load} }
+                                        $name, 'base');
+                    $all += $TURNS;
+                    $quiet += @ratios;
+                    push @{ $ratio{$n}{$name}{$load} }, Bench::median(@ratios)
+                        if @ratios >= $FEWEST;
                 }
-                push @{ $runs{$n}{$name} }, $got->{$name};
             }
         }
         print '.';
     }
-    print "\n\n";
+    printf "\n\n%.0f %% of the turns were quiet\n", 100 * $quiet / $all;
 
     stop($_) for values %arms;
 
@@ -237,7 +246,9 @@ sub rows {
 
         for my $n (@STREAMS) {
             for my $name (qw(raw seed same)) {
-                my $values = $ratio->{$n}{$name}{$load} // next;
+                next if !$arms->{$name};
+                my $values = $ratio->{$n}{$name}{$load}
+                    // die "no round was quiet\n";
                 push @rows, Bench::row(
                     "$what, $n streams: $arms->{$name}{title}",
                     'proxy_pass', $values,
