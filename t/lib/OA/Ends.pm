@@ -13,7 +13,7 @@ use OA::Events;
 use OA::Nginx;
 use OA::Util qw(wait_for);
 
-our @EXPORT_OK = qw(listen_both ends_as ended_as is_told files);
+our @EXPORT_OK = qw(listen_both clients ends_as ended_as is_told files);
 
 my @CLIENTS = (
     [ 'SSE', 0, {} ],
@@ -28,15 +28,20 @@ sub listen_both {
         . ($old ? ' http2;' : '; http2 on;');
 }
 
+sub clients {
+    my ($ng, $path, %request) = @_;
+    return map { OA::Events->new($ng->port($_->[1]), $path, %{ $_->[2] },
+                                 %request) } @CLIENTS;
+}
+
 sub ends_as {
     my ($ng, $path, %o) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $from = length $ng->log;
+    my $from = $o{from} // length $ng->log;
 
     subtest "$path: $o{code}" => sub {
-        my @s = map { OA::Events->new($ng->port($_->[1]), $path, %{ $_->[2] },
-                                      %{ $o{request} // {} }) } @CLIENTS;
-        $o{meanwhile}->() if $o{meanwhile};
+        my @s = $o{clients} ? @{ $o{clients} }
+            : clients($ng, $path, %{ $o{request} // {} });
 
         for my $i (0 .. $#CLIENTS) {
             my $plain = $CLIENTS[$i][0] =~ /^plain/;
@@ -124,7 +129,7 @@ __END__
 
 =head1 SYNOPSIS
 
-    use OA::Ends qw(listen_both ends_as ended_as is_told files);
+    use OA::Ends qw(listen_both clients ends_as ended_as is_told files);
 
     "server { @{[ listen_both() ]} ... }"   # HTTP/1.1 and HTTP/2
 
@@ -135,7 +140,7 @@ __END__
             agent => 1,                     # the agent told of it
             log => qr/why/,                 # in one line for each stream
             request => { method => 'POST', body => '...' },
-            meanwhile => sub { ... });      # once all have asked
+            clients => [ clients($ng, '/path') ]);  # that have asked before
 
     ended_as($s, 'name', events => [ ... ], code => ..., plain => 1);
     is_told($ng, $from, qr/why/, $n);       # in error.log, from this offset
