@@ -132,7 +132,8 @@ ngx_oa_peer_try(ngx_oa_stream_t *st)
         }
 
         if (rc == NGX_ERROR) {
-            ngx_oa_stream_end(st, NGX_OA_END_INTERNAL);
+            ngx_oa_stream_fail(st, NGX_OA_END_INTERNAL, 0,
+                               "there is no connection to be had");
             return;
         }
     }
