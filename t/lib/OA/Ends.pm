@@ -30,8 +30,9 @@ sub listen_both {
 
 sub clients {
     my ($ng, $path, %request) = @_;
-    return map { OA::Events->new($ng->port($_->[1]), $path, %{ $_->[2] },
-                                 %request) } @CLIENTS;
+    my $ports = delete $request{ports} // [ 0, 1 ];
+    return map { OA::Events->new($ng->port($ports->[$_->[1]]), $path,
+                                 %{ $_->[2] }, %request) } @CLIENTS;
 }
 
 sub ends_as {
@@ -48,7 +49,7 @@ sub ends_as {
             ended_as($s[$i], $CLIENTS[$i][0], %o, plain => $plain);
 
             next if $s[$i]->status != 200;
-            my $again = OA::Events->new($ng->port, $path,
+            my $again = OA::Events->new($ng->port($o{request}{ports}[0]), $path,
                 headers => [ 'Last-Event-ID' => $s[$i]->last_id ]);
             is $again->status, 204, "$CLIENTS[$i][0]: that is all";
         }
@@ -139,7 +140,8 @@ __END__
             error => 'text',                # default: a sentence
             agent => 1,                     # the agent told of it
             log => qr/why/,                 # in one line for each stream
-            request => { method => 'POST', body => '...' },
+            request => { method => 'POST', body => '...',
+                         ports => [ 2, 3 ] },
             clients => [ clients($ng, '/path') ]);  # that have asked before
 
     ended_as($s, 'name', events => [ ... ], code => ..., plain => 1);
