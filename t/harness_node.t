@@ -16,16 +16,21 @@ my $agent = OA::Agent->new(sub {
     my ($c, $request) = @_;
     my $last = $request->header('Last-Event-ID') // 0;
 
+    # unannounced, a close may meet the next request; announced, Node takes a
+    # cut for the end
+    my @close = $request->path eq '/cut'
+        ? () : (headers => [ Connection => 'close' ]);
+
     if ($request->path eq '/none') {
-        $c->head(status => 404, type => 'text/plain');
+        $c->head(status => 404, type => 'text/plain', @close);
         return $c->end;
     }
     if ($request->path eq '/over' and $last) {
-        $c->head(status => 204, type => undef, length => 0);
+        $c->head(status => 204, type => undef, length => 0, @close);
         return $c->end;
     }
 
-    $c->head;
+    $c->head(@close);
     $c->event("retry: 10\n\n");
     for my $n ($last + 1 .. $last + 2) {
         $c->event("id: $n\ndata: $n\n\nevent: odd\ndata: \xc3\xa9\n\n");

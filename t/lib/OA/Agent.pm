@@ -705,7 +705,8 @@ What the code can do with a connection:
     $c->chunk($bytes); $c->bytes($bytes);
     $c->bytes($bytes, pace => 0.01, step => 2);     # also event, chunk, head
 
-    $c->end; $c->end(trailers => [ name => 'value' ]);
+    $c->end;                            # closes, though it was not announced
+    $c->end(trailers => [ name => 'value' ]);
     $c->end(keep => 1); my $next = $c->request;     # the next one, or undef
     $c->cut;                            # FIN (TLS: no close_notify)
     $c->reset;                          # RST
