@@ -17,6 +17,9 @@
 /* reads in a row before others have their turn */
 #define NGX_OA_STREAM_READS  16
 
+/* bytes of an end in our own words, with a code that may be an agent's */
+#define NGX_OA_STREAM_END_MAX  256
+
 
 typedef struct {
     u_char                      *start;        /* of what is unfinished */
@@ -53,6 +56,8 @@ static void ngx_oa_stream_complete(ngx_oa_stream_t *st,
 static void ngx_oa_stream_agent_failed(ngx_oa_stream_t *st,
     oa_sse_error_t *error);
 static void ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
+    oa_sse_error_t *error);
+static void ngx_oa_stream_add_end(ngx_oa_stream_t *st, ngx_oa_end_e end,
     oa_sse_error_t *error);
 static void ngx_oa_stream_timer(ngx_event_t *ev);
 static void ngx_oa_stream_set_timer(ngx_oa_stream_t *st);
@@ -810,10 +815,7 @@ static void
 ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
     oa_sse_error_t *error)
 {
-    u_char            text[OA_STREAM_EVENT_LINE_MAX], *p;
-    size_t            len;
     uint64_t          now;
-    ngx_str_t         id;
     ngx_queue_t      *q;
     ngx_oa_reader_t  *rd;
 
@@ -821,31 +823,9 @@ ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
     ngx_oa_peer_free(st);
     ngx_oa_target_forget(&st->request);
 
+    ngx_oa_stream_add_end(st, end, error);
+
     now = ngx_oa_now();
-
-    id.data = text;
-    id.len = oa_stream_event_line(text, &st->name, oa_stream_seq(&st->writer))
-             - text;
-
-    if (end == NGX_OA_END_DONE) {
-        (void) ngx_oa_stream_put(st, NULL, &id);
-        (void) ngx_oa_stream_put(st, NULL, &oa_sse_done);
-        (void) oa_stream_commit(&ngx_oa_streams.zone, &st->writer, now);
-
-    } else {
-        len = oa_sse_error_size(error);
-        p = ngx_alloc(len, ngx_cycle->log);
-
-        /* else the readers say it themselves, by the code */
-
-        if (p) {
-            (void) oa_sse_error(p, error);
-            (void) ngx_oa_stream_put(st, NULL, &id);
-            (void) oa_stream_write(&ngx_oa_streams.zone, &st->writer, p, len);
-            (void) oa_stream_commit(&ngx_oa_streams.zone, &st->writer, now);
-            ngx_free(p);
-        }
-    }
 
     ngx_oa_streams.own[st->writer.ref.slot] = NULL;
 
@@ -886,6 +866,62 @@ ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
     }
 
     ngx_free(st);
+}
+
+
+/*
+ * The last event.  Words of an agent that would push out all it has said
+ * before are not told; where even our own find no room, readers say it
+ * themselves, by the code.
+ */
+
+static void
+ngx_oa_stream_add_end(ngx_oa_stream_t *st, ngx_oa_end_e end,
+    oa_sse_error_t *error)
+{
+    u_char     line[OA_STREAM_EVENT_LINE_MAX], ours[NGX_OA_STREAM_END_MAX];
+    u_char    *p;
+    ngx_str_t  s;
+
+    s.data = line;
+    s.len = oa_stream_event_line(line, &st->name, oa_stream_seq(&st->writer))
+            - line;
+
+    (void) ngx_oa_stream_put(st, NULL, &s);
+
+    p = NULL;
+
+    if (end == NGX_OA_END_DONE) {
+        s = oa_sse_done;
+
+    } else {
+        s.data = ours;
+        s.len = oa_sse_error_size(error);
+
+        if (s.len > sizeof(ours)) {
+
+            if (s.len <= st->conf->buffer / 2) {
+                p = ngx_alloc(s.len, ngx_cycle->log);
+            }
+
+            if (p) {
+                s.data = p;
+
+            } else {
+                error->text = ngx_oa_ends[end].text;
+                s.len = oa_sse_error_size(error);
+            }
+        }
+
+        (void) oa_sse_error(s.data, error);
+    }
+
+    (void) ngx_oa_stream_put(st, NULL, &s);
+    (void) oa_stream_commit(&ngx_oa_streams.zone, &st->writer, ngx_oa_now());
+
+    if (p) {
+        ngx_free(p);
+    }
 }
 
 

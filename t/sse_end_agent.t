@@ -44,6 +44,9 @@ my @cases = (
       'agent_error', "\xe4 \xe4" ],
     [ 'seed/long', error('{"error":"' . 'x' x 300_000 . '"}'), [],
       'agent_error', 'x' x 300_000 ],
+    [ 'seed/longer', "data: a\n\n" . error('{"error":"' . 'x' x 600_000
+                                           . '","code":"long"}'),
+      [ 'a' ], 'long', 'The agent told of an error.' ],
     [ 'seed/lines', "event: error\ndata: {\"error\":\ndata: \"no\"}\n\n", [],
       'agent_error', 'no' ],
     [ 'seed/twice', error('{"error":"a"}') . error('{"error":"b"}')

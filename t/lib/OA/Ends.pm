@@ -52,6 +52,13 @@ sub ends_as {
             my $again = OA::Events->new($ng->port($o{request}{ports}[0]), $path,
                 headers => [ 'Last-Event-ID' => $s[$i]->last_id ]);
             is $again->status, 204, "$CLIENTS[$i][0]: that is all";
+
+            $again = OA::Events->new($ng->port($o{request}{ports}[0]),
+                                     "$path?stream="
+                                     . $s[$i]->header('OA-Stream'));
+            $again->wait_end;
+            ok $again->raw =~ s/^:\n\n//gmr eq $s[$i]->raw =~ s/^:\n\n//gmr,
+                "$CLIENTS[$i][0]: the same once more";
         }
         is_told($ng, $from, $o{log}, scalar @CLIENTS) if $o{log};
     };
@@ -135,7 +142,8 @@ __END__
     "server { @{[ listen_both() ]} ... }"   # HTTP/1.1 and HTTP/2
 
     # four clients: SSE and others, over HTTP/1.1 (port 0) and HTTP/2 (port
-    # 1); each must get this and nothing else, and 204 when it comes back
+    # 1); each must get this and nothing else, and 204 when it comes back with
+    # its last event, or all again with none
     ends_as($ng, '/path', events => [ 'a', 'b' ], code => 'idle_timeout',
             error => 'text',                # default: a sentence
             agent => 1,                     # the agent told of it
