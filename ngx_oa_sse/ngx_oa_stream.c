@@ -17,6 +17,9 @@
 /* reads in a row before others have their turn */
 #define NGX_OA_STREAM_READS  16
 
+/* bytes that readers of this worker may be behind */
+#define NGX_OA_STREAM_UNREAD  16384
+
 /* bytes of an end in our own words, with a code that may be an agent's */
 #define NGX_OA_STREAM_END_MAX  256
 
@@ -25,6 +28,7 @@ typedef struct {
     u_char                      *start;        /* of what is unfinished */
     u_char                      *last;
     u_char                      *end;          /* of the memory */
+    size_t                       unread;       /* since readers were waked */
 } ngx_oa_stream_read_t;
 
 
@@ -263,6 +267,7 @@ ngx_oa_stream_receive(ngx_oa_stream_t *st)
     ngx_oa_stream_read_t   rd;
 
     c = st->connection;
+    rd.unread = 0;
 
     for (i = 0; i < NGX_OA_STREAM_READS; i++) {
 
@@ -540,14 +545,19 @@ ngx_oa_stream_head(ngx_oa_stream_t *st, ngx_oa_stream_read_t *rd, u_char **p)
 }
 
 
-/* All events there are; what is left begins one that is not finished. */
+/*
+ * All events there are; what is left begins one that is not finished.  Whoever
+ * reads along must not find a gap because many came at once.
+ */
 
 static ngx_int_t
 ngx_oa_stream_events(ngx_oa_stream_t *st, ngx_oa_stream_read_t *rd)
 {
-    size_t          used;
+    size_t          used, len, max;
     ngx_int_t       rc;
     oa_sse_event_t  event;
+
+    max = ngx_min(st->conf->buffer / 4, NGX_OA_STREAM_UNREAD);
 
     for ( ;; ) {
         rc = oa_sse_next(&st->sse, rd->start, rd->last - rd->start, &used,
@@ -556,6 +566,14 @@ ngx_oa_stream_events(ngx_oa_stream_t *st, ngx_oa_stream_read_t *rd)
 
         if (rc != NGX_OK) {
             break;
+        }
+
+        len = event.raw.len + OA_STREAM_EVENT_LINE_MAX;
+        rd->unread += len;
+
+        if (rd->unread > max) {
+            rd->unread = len;
+            ngx_oa_readers_each(&st->readers, ngx_oa_reader_go, NULL);
         }
 
         if (ngx_oa_stream_add(st, &event) != NGX_OK) {
