@@ -235,7 +235,8 @@ subtest 'the client goes' => sub {
             ok $agent->wait_closed(++$n), "$path: gone";
         }
     }
-    ok $agent->wait_note(qr{^on after $_\z}), "$_ returns" for qw(/stall /closed);
+    ok $agent->wait_note(qr{^on after $_\z}), "$_ returns"
+        for qw(/stall /closed);
     is_deeply [ grep { $_ =~ m{^on after /(?!stall|closed)} } $agent->notes ],
         [], 'the others do not';
     ok $agent->wait_note(qr/^closed\z/), 'FIN';
@@ -404,7 +405,8 @@ sub processes {
 }
 
 subtest 'addresses, TLS' => sub {
-    my $agent = OA::Agent->new(address => '::1', sub { $_[0]->head; $_[0]->end });
+    my $agent = OA::Agent->new(address => '::1',
+                               sub { $_[0]->head; $_[0]->end });
     like $agent->url, qr{^http://\[::1\]:\d+\z}, 'url';
     is http_request($agent->port, '/', address => '::1')->status, 200, 'IPv6';
 

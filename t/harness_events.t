@@ -309,7 +309,8 @@ for my $case ([ 'HTTP/1.1', 0 ], [ 'HTTP/2', 1, http2 => 1 ]) {
 
     subtest "$what through nginx" => sub {
         my $start = time;
-        my $s = OA::Events->new($port, '/', @o, method => 'POST', body => '{}');
+        my $s = OA::Events->new($port, '/', @o, method => 'POST',
+                                body => '{}');
         is $s->status, 200, 'status';
         is $s->header('X-Method'), 'POST', 'method';
         is $s->header('X-Accept'), 'text/event-stream', 'Accept';

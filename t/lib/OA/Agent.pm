@@ -718,7 +718,7 @@ What the code can do with a connection:
     $c->note($text); $c->number; $c->socket;
 
 Where the peer has gone, C<wait>, C<pause> and everything that writes leave
-the code, silently: that is what C<closed> tells the test.  With C<< read => 0 >>
+the code, silently: that is what C<closed> tells the test.  Without reading
 it is noticed by what the kernel knows.
 
 Each C<say> ends one C<wait> for that word, on whatever connection, if need be

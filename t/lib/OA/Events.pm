@@ -125,7 +125,8 @@ sub _until {
 
 sub _seen {
     my ($self, $why) = @_;
-    my @seen = map { "$_->{event} " . _quote($_->{data}) } @{ $self->{events} };
+    my @seen = map { "$_->{event} " . _quote($_->{data}) }
+               @{ $self->{events} };
     my $head = $self->{head};
     return "$why; so far: " . join ', ',
         $head ? 'status ' . $head->status : 'no head',
