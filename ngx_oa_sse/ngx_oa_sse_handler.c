@@ -708,7 +708,8 @@ static ngx_int_t
 ngx_oa_sse_translate(ngx_oa_sse_request_t *rq, const ngx_str_t *body,
     ngx_str_t *sent)
 {
-    u_char                *buf;
+    u_char                *buf, text[OA_STREAM_ID * 2];
+    ngx_str_t              user;
     const char            *why;
     ngx_oa_problem_t       problem;
     ngx_http_request_t    *r;
@@ -747,16 +748,23 @@ ngx_oa_sse_translate(ngx_oa_sse_request_t *rq, const ngx_str_t *body,
 
     ngx_oa_sse_log_rules(rq, &request.message);
 
-    sent->len = oa_dialect_body_size(rq->conf->dialect, &request,
-                                     &rq->identity.sub);
+    ngx_str_null(&user);
+
+    /* a sub is nobody's own without its issuer, and none of an agent's affair */
+
+    if (rq->identity.who == NGX_OA_KNOWN) {
+        user.len = ngx_hex_dump(text, rq->stream.owner, OA_STREAM_ID) - text;
+        user.data = text;
+    }
+
+    sent->len = oa_dialect_body_size(rq->conf->dialect, &request, &user);
 
     sent->data = ngx_pnalloc(r->pool, sent->len);
     if (sent->data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    (void) oa_dialect_body(sent->data, rq->conf->dialect, &request,
-                           &rq->identity.sub);
+    (void) oa_dialect_body(sent->data, rq->conf->dialect, &request, &user);
 
     return NGX_OK;
 }
