@@ -100,6 +100,10 @@ is_deeply [ map { $json->decode($_->{data} =~ s/\\ud83d//r)->{text} }
     [ "H\xe9", "\x{1f600}\"\\\n</script>\0", 'llo', "\x{2028}" ], 'texts';
 ok $agent->wait_closed(1), 'the connection is closed';
 
+my $usage = 'prompt 5, completion 7, total 12';
+ok $ng->wait_log(qr/\[notice\].*"$name": tokens used: $usage/),
+    'usage is told';
+
 my ($request) = $agent->requests;
 is $request->method, 'POST', 'method';
 is $request->path, '/v1/chat/completions?a=b', 'path';
