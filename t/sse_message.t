@@ -1,5 +1,5 @@
-# What a person says is cleaned on its way; what is suspicious in it is noticed,
-# and never told nor blocked.
+# What a person says is cleaned on its way; what is suspicious in it is
+# noticed, and never told nor blocked.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
-# Clients for JavaScript: a run is begun by fetch and read by EventSource, which
-# comes back by itself after a tunnel, a reload and a death, and stops.
+# Clients for JavaScript: a run is begun by fetch and read by EventSource,
+# which comes back by itself after a tunnel, a reload and a death, and stops.
 
 use strict;
 use warnings;
@@ -115,7 +115,8 @@ subtest 'a run' => sub {
     ok +(grep { kill 0, $_ } @old), 'an old worker is still there';
 
     $agent->say("after $_") for 6 .. 9;
-    is_deeply [ map { my $e = event($reader); "$e->{type} $e->{data}" } 7 .. 10 ],
+    is_deeply [ map { "$_->{type} $_->{data}" }
+                map { event($reader) } 7 .. 10 ],
         [ (map { "message $_" } 7 .. 9), 'message [DONE]' ], 'to the end';
     given_up($reader, 'the end');
     is $agent->requests, 1, 'one run';

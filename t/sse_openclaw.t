@@ -1,5 +1,5 @@
-# A machine that speaks OpenClaw's chat completions: the client of the seed does
-# not notice.
+# A machine that speaks OpenClaw's chat completions: the client of the seed
+# does not notice.
 
 use strict;
 use warnings;
@@ -39,7 +39,8 @@ my $agent = OA::Agent->new(sub {
     $c->wait('on');
     $delta->({ content => $_ })
         for "H\xe9", "\x{1f600}\"\\\n</script>\0", "llo", '';
-    $c->event(qq(data: {"choices":[{"delta":{"content":"\\u2028\\ud83d"}}]}\n\n));
+    $c->event('data: {"choices":[{"delta":{"content":"\u2028\ud83d"}}]}'
+              . "\n\n");
     $c->event(": a comment\n\n");
     $c->event("data: not JSON\n\n");
     $delta->({ tool_calls => [ { index => 0 } ] });
@@ -136,8 +137,8 @@ is told_user({ message => 'x', sessionId => 's2' }, $USER), person($USER) . ':s2
     'another one';
 is told_user({ message => 'x' }, $USER), person($USER), 'none that is named';
 is told_user({ message => 'x', sessionId => 's1', user => $USER,
-               userId => $USER }, $mallory), person($mallory) . ':s1',
-    'nobody is somebody else';
+               userId => $USER }, $mallory),
+    person($mallory) . ':s1', 'nobody is somebody else';
 is told_user({ message => 'x', sessionId => $user }), ":$user",
     'nobody is nobody else either';
 is told_user({ message => 'x' }), undef, 'nobody, nowhere';

@@ -15,7 +15,7 @@ use OA::Nginx;
 
 my $role = q(data: {"choices":[{"index":0,"delta":{"role":"assistant"}}]});
 my $hello = q(data: {"choices":[{"index":0,"delta":{"content":"Hello"}}]});
-my $stop = q(data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]});
+my $stop = q(data: {"choices":[{"delta":{},"finish_reason":"stop"}]});
 my $usage = q(data: {"choices":[],"usage":{"prompt_tokens":1,)
           . q("completion_tokens":2,"total_tokens":3}});
 my $error = q(data: {"error":{"message":"no \"credits\"","type":"api_error"}});
