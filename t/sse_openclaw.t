@@ -133,8 +133,8 @@ sub told_user {
 
 is told_user({ message => 'again', sessionId => 's1' }, $USER), $user,
     'the same person, the same conversation';
-is told_user({ message => 'x', sessionId => 's2' }, $USER), person($USER) . ':s2',
-    'another one';
+is told_user({ message => 'x', sessionId => 's2' }, $USER),
+    person($USER) . ':s2', 'another one';
 is told_user({ message => 'x' }, $USER), person($USER), 'none that is named';
 is told_user({ message => 'x', sessionId => 's1', user => $USER,
                userId => $USER }, $mallory),
