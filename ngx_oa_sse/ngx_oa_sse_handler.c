@@ -399,8 +399,11 @@ ngx_oa_sse_resume(ngx_oa_sse_request_t *rq, ngx_str_t *text)
         return ngx_oa_sse_no_content(r);
     }
 
-    if (rc == NGX_DECLINED && id.seq && ngx_oa_reader_is_sse(r)) {
+    /* an EventSource comes back by the header, if only with a stream's name */
 
+    if (rc == NGX_DECLINED && ngx_oa_reader_is_sse(r)
+        && (id.seq || ngx_oa_request_header(r, &ngx_oa_last_event_id, NULL)))
+    {
         if (ngx_oa_sse_name(rq, id.stream, &name) != NGX_OK) {
             return NGX_ERROR;
         }
@@ -463,8 +466,7 @@ ngx_oa_sse_find(ngx_oa_sse_request_t *rq, ngx_str_t *text, oa_stream_id_t *id,
     ngx_uint_t  tries;
 
     if (oa_stream_id_parse(text, id) != NGX_OK) {
-        id->seq = 0;
-        return NGX_DECLINED;
+        return ngx_oa_sse_not_found(rq);
     }
 
     if (id->router.len != rq->main->router.len

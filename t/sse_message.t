@@ -16,6 +16,7 @@ use OA::Agent;
 use OA::Client qw(http_request);
 use OA::Nginx;
 use OA::Token qw(key jwks $ISSUER $USER);
+use OA::Util qw(wait_for);
 
 my $json = JSON::PP->new->utf8;
 my $key = key('ES256', kid => 'k1');
@@ -112,7 +113,7 @@ subtest 'suspicious' => sub {
 
 sub wait_count {
     my ($n) = @_;
-    return OA::Util::wait_for { $ng->log_count(qr/suspicious/) == $n } 5;
+    return wait_for { $ng->log_count(qr/suspicious/) == $n } 5;
 }
 
 subtest 'no message' => sub {
