@@ -345,6 +345,13 @@ ngx_oa_peer_shaken(ngx_connection_t *c)
         return;
     }
 
+#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF
+
+    /* an answer may end with the connection, whose end is then to be said */
+
+    SSL_clear_options(c->ssl->connection, SSL_OP_IGNORE_UNEXPECTED_EOF);
+#endif
+
     ngx_oa_peer_free(st);
     ngx_oa_stream_connected(st);
 }

@@ -57,6 +57,7 @@ static void ngx_oa_stream_add_large(ngx_oa_stream_t *st, const u_char *data,
 static void ngx_oa_stream_wake(ngx_oa_stream_t *st);
 static void ngx_oa_stream_complete(ngx_oa_stream_t *st,
     const ngx_oa_stream_read_t *rd);
+static ngx_uint_t ngx_oa_stream_was_cut(ngx_connection_t *c);
 static void ngx_oa_stream_agent_failed(ngx_oa_stream_t *st,
     oa_sse_error_t *error);
 static void ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
@@ -748,8 +749,7 @@ ngx_oa_stream_wake(ngx_oa_stream_t *st)
 
 /*
  * The connection, or the body, has come to its end.  Where only the connection
- * tells of it, an event that is not finished, or a request that could not be
- * sent, tells that the machine has died.
+ * tells of it, an event that is not finished tells that the machine has died.
  */
 
 static void
@@ -767,7 +767,7 @@ ngx_oa_stream_complete(ngx_oa_stream_t *st, const ngx_oa_stream_read_t *rd)
     open = (st->response.body == OA_RESPONSE_TO_THE_END);
 
     if (!oa_response_is_complete(&st->response)
-        || (open && st->connection->write->error))
+        || (open && ngx_oa_stream_was_cut(st->connection)))
     {
         ngx_oa_stream_fail(st, NGX_OA_END_TRUNCATED, 0,
                            "the machine has closed in the middle of its "
@@ -791,6 +791,26 @@ ngx_oa_stream_complete(ngx_oa_stream_t *st, const ngx_oa_stream_read_t *rd)
     } else {
         ngx_oa_stream_end(st, NGX_OA_END_DONE);
     }
+}
+
+
+/*
+ * A reset that was met while sending, or in TLS, looks like an end when it is
+ * read; in TLS the end is said (RFC 9112, 9.8).
+ */
+
+static ngx_uint_t
+ngx_oa_stream_was_cut(ngx_connection_t *c)
+{
+#if (NGX_SSL)
+    if (c->ssl
+        && !(SSL_get_shutdown(c->ssl->connection) & SSL_RECEIVED_SHUTDOWN))
+    {
+        return 1;
+    }
+#endif
+
+    return c->write->error;
 }
 
 
