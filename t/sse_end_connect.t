@@ -106,7 +106,7 @@ for my $more (0, 1) {
         push @s, $last;
     }
 
-    if ($last->how_ended eq 'complete') {
+    if ($last->wait_end eq 'complete') {
         $seen++;
         ended_as($last, 'no connection', code => 'internal_error');
         ok $ng->wait_log(qr/"local-\S+" failed: there is no connection/),

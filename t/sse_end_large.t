@@ -92,7 +92,7 @@ my $ng = OA::Nginx->new(http => <<"CONF");
     server {
         @{[ listen_both() =~ s/PORT_(\d)/'PORT_' . ($1 + 2)/ger ]}
         oa_sse_dialect raw;
-        oa_sse_idle_timeout 300ms;
+        oa_sse_idle_timeout 1s;
         location / { oa_sse_pass @{[ $hasty->url ]}; }
         location /late { oa_sse_pass @{[ $hasty->url ]};
                          oa_sse_idle_timeout 10s; }
