@@ -755,7 +755,7 @@ ngx_oa_stream_wake(ngx_oa_stream_t *st)
 static void
 ngx_oa_stream_complete(ngx_oa_stream_t *st, const ngx_oa_stream_read_t *rd)
 {
-    ngx_uint_t      open, rest;
+    ngx_uint_t      open, rest, done;
     oa_sse_event_t  event;
 
     if (st->state == NGX_OA_STREAM_HEAD) {
@@ -777,14 +777,13 @@ ngx_oa_stream_complete(ngx_oa_stream_t *st, const ngx_oa_stream_read_t *rd)
 
     rest = oa_sse_rest(&st->sse, rd->start, rd->last - rd->start, &event);
 
-    if (rest && event.done) {
-        ngx_oa_stream_end(st, NGX_OA_END_DONE);
+    done = rest && event.done;
 
-    } else if (rest && open) {
+    if (open && rest && !done) {
         ngx_oa_stream_fail(st, NGX_OA_END_TRUNCATED, 0,
                            "the machine has closed in the middle of an event");
 
-    } else if (!oa_dialect_is_complete(&st->dialect)) {
+    } else if (!done && !oa_dialect_is_complete(&st->dialect)) {
         ngx_oa_stream_fail(st, NGX_OA_END_TRUNCATED, 0,
                            "the agent did not say that it has finished");
 
