@@ -147,6 +147,9 @@ typedef struct {
 ngx_int_t ngx_oa_target(ngx_http_request_t *r, ngx_oa_sse_loc_conf_t *slcf,
     ngx_oa_target_t *target);
 
+/* Has it no byte below "least" (but tab where that is space), nor DEL? */
+ngx_uint_t ngx_oa_target_is_text(const ngx_str_t *s, u_char least);
+
 /*
  * What is sent to it, with the body, in a memory of its own (ngx_alloc()):
  * *request.  NGX_DECLINED: a header's value cannot be sent, logged.
