@@ -96,6 +96,9 @@ extern ngx_conf_num_bounds_t  ngx_oa_sse_bounds;
 /* The content handler: ngx_oa_sse_handler.c */
 ngx_int_t ngx_oa_sse_handler(ngx_http_request_t *r);
 
+/* NGX_OA_SSE_BODY_MAX, also where client_max_body_size allows more. */
+void ngx_oa_sse_limit_bodies(void);
+
 
 /* How a stream ends */
 

@@ -31,6 +31,8 @@ typedef struct {
 } ngx_oa_sse_request_t;
 
 
+static ngx_int_t ngx_oa_sse_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
 static void ngx_oa_sse_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_oa_sse_run(ngx_http_request_t *r);
 static ngx_int_t ngx_oa_sse_answer(ngx_oa_sse_request_t *rq,
@@ -125,6 +127,9 @@ static const ngx_oa_problem_t  ngx_oa_problem_large = {
 };
 
 
+static ngx_http_request_body_filter_pt  ngx_oa_sse_next_body_filter;
+
+
 ngx_int_t
 ngx_oa_sse_handler(ngx_http_request_t *r)
 {
@@ -151,6 +156,40 @@ ngx_oa_sse_handler(ngx_http_request_t *r)
     rc = ngx_http_read_client_request_body(r, ngx_oa_sse_body_handler);
 
     return (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : NGX_DONE;
+}
+
+
+void
+ngx_oa_sse_limit_bodies(void)
+{
+    ngx_oa_sse_next_body_filter = ngx_http_top_request_body_filter;
+    ngx_http_top_request_body_filter = ngx_oa_sse_body_filter;
+}
+
+
+/* How long it is, a client need not say beforehand. */
+
+static ngx_int_t
+ngx_oa_sse_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    off_t  len;
+
+    if (r->content_handler == ngx_oa_sse_handler) {
+
+        /* as far as it has come: in chunks, in HTTP/2 */
+
+        len = ngx_max(r->headers_in.content_length_n,
+                      r->request_body->received);
+
+        if (len > NGX_OA_SSE_BODY_MAX) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "the body is too large to begin a stream with: %O "
+                          "bytes", len);
+            return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+        }
+    }
+
+    return ngx_oa_sse_next_body_filter(r, in);
 }
 
 
@@ -632,6 +671,14 @@ ngx_oa_sse_begin(ngx_oa_sse_request_t *rq)
 
     rc = ngx_oa_target_request(r, rq->conf, &target, &sent, &request);
 
+    /* they may be large, and the request will be there for long */
+
+    (void) ngx_pfree(r->pool, body.data);
+
+    if (sent.data != body.data) {
+        (void) ngx_pfree(r->pool, sent.data);
+    }
+
     if (rc == NGX_DECLINED) {
         return NGX_HTTP_BAD_REQUEST;
     }
@@ -757,6 +804,8 @@ ngx_oa_sse_translate(ngx_oa_sse_request_t *rq, const ngx_str_t *body,
 
     (void) oa_dialect_body(sent->data, rq->conf->dialect, &request,
                            &rq->identity.sub);
+
+    (void) ngx_pfree(r->pool, buf);
 
     return NGX_OK;
 }

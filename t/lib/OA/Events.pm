@@ -555,7 +555,8 @@ sub new {
                   ':path' => $o{path},
                   defined $o{host} ? (':authority' => $o{host}) : ());
     my @headers = @{ $o{headers} };
-    push @headers, 'content-length' => length $o{body} if defined $o{body};
+    push @headers, 'content-length' => length $o{body}
+        if defined $o{body} && ($o{length} // 1);
     while (my ($name, $value) = splice @headers, 0, 2) {
         push @fields, lc $name, $value;
     }
@@ -808,6 +809,7 @@ Other options:
     http2 => 1,                         # prior knowledge; with tls: ALPN
     window => 1000,                     # the stream's; default 65535
     updates => 0,                       # no WINDOW_UPDATE but by ->grant
+    length => 0,                        # HTTP/2: no content-length
 
 What waits takes a time in seconds, 20 by default.  It dies with what was
 seen when the time is over or the framing is malformed:
