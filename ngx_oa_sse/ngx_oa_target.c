@@ -61,7 +61,6 @@ static const ngx_str_t  ngx_oa_target_passed[] = {
 
 static const ngx_str_t  ngx_oa_content_type = ngx_string("Content-Type");
 static const ngx_str_t  ngx_oa_request_id = ngx_string("X-Request-Id");
-static const ngx_str_t  ngx_oa_localhost = ngx_string("127.0.0.1");
 
 
 ngx_int_t
@@ -119,13 +118,6 @@ ngx_oa_target(ngx_http_request_t *r, ngx_oa_sse_loc_conf_t *slcf,
     if (u.family == AF_INET6) {
         target->host.data++;
         target->host.len -= 2;
-    }
-
-    if (u.host.len == sizeof("localhost") - 1
-        && ngx_strncasecmp(u.host.data, (u_char *) "localhost", 9) == 0)
-    {
-        target->host = ngx_oa_localhost;
-        target->address = 1;
     }
 
     return ngx_oa_target_uri(r, &u.uri, &target->uri);
