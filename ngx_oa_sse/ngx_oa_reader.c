@@ -27,6 +27,7 @@
 static void ngx_oa_reader_cleanup(void *data);
 static ngx_int_t ngx_oa_reader_open(ngx_http_request_t *r,
     const ngx_str_t *name);
+static ngx_int_t ngx_oa_reader_send_head(ngx_oa_reader_t *rd);
 static void ngx_oa_reader_event(ngx_event_t *ev);
 static void ngx_oa_reader_write(ngx_http_request_t *r);
 static ngx_int_t ngx_oa_reader_run(ngx_oa_reader_t *rd);
@@ -127,7 +128,7 @@ ngx_oa_reader_begin(ngx_http_request_t *r, oa_stream_ref_t ref,
 
         if (rc == NGX_OK) {
             rd->state = NGX_OA_READER_OPEN;
-            rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
+            rc = ngx_oa_reader_send_head(rd);
         }
 
         if (rc == NGX_ERROR) {
@@ -232,6 +233,24 @@ ngx_oa_reader_open(ngx_http_request_t *r, const ngx_str_t *name)
     rc = ngx_http_send_header(r);
 
     return (rc == NGX_OK || rc == NGX_AGAIN) ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * The first event may take its time, and the client wants to know the stream's
+ * name.  Of HTTP/2 over TLS nginx keeps the head in a buffer as long as it has
+ * no data to send, whoever asks for a flush.
+ */
+
+static ngx_int_t
+ngx_oa_reader_send_head(ngx_oa_reader_t *rd)
+{
+    if (rd->request->http_version < NGX_HTTP_VERSION_20) {
+        return ngx_http_send_special(rd->request, NGX_HTTP_FLUSH);
+    }
+
+    return ngx_oa_reader_copy(rd, oa_sse_heartbeat.data,
+                              oa_sse_heartbeat.len);
 }
 
 
