@@ -568,10 +568,6 @@ ngx_oa_stream_add(ngx_oa_stream_t *st, const oa_sse_event_t *event)
     oa_dialect_act_e     act;
     oa_dialect_frame_t   frame;
 
-    if (event->lines == 0) {
-        return NGX_OK;
-    }
-
     decoded = ngx_oa_stream_decoded;
 
     if (event->raw.len > NGX_OA_STREAM_READ) {

@@ -107,9 +107,8 @@ for my $name (sort keys %stream) {
         # ids are ours, and count
         my ($stream) = $s->header('OA-Stream');
         my @ids = map { $_->{id} } $s->all;
-        my ($first) = $ids[0] =~ /-(\d+)$/;
-        is_deeply \@ids, [ map { "$stream-$_" } $first .. $first + $#ids ],
-            'ids';
+        my @n = $name eq 'alone' ? (2, 4, 6) : (1 .. @ids);
+        is_deeply \@ids, [ map { "$stream-$_" } @n ], 'ids';
         unlike $s->raw, qr/^:/m, 'no comment stands before an event'
             if $name eq 'blank';
 
