@@ -319,6 +319,7 @@ sub parse {
         $self->{line} =~ s/^$bom//;
         $self->{start} = 0;
     }
+    return if $bytes !~ /[\r\n]/;           # a long line is not read again
 
     while (1) {
         if ($self->{after_cr} and length $self->{line}) {
