@@ -195,6 +195,8 @@ struct ngx_oa_stream_s {
     size_t                       size;
     size_t                       len;
 
+    size_t                       unseen;       /* written since its readers
+                                                  had their turn */
     oa_response_t                response;
     oa_sse_t                     sse;
     oa_dialect_t                 dialect;
