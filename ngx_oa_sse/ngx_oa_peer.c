@@ -50,6 +50,11 @@ ngx_oa_peer_connect(ngx_oa_stream_t *st, const ngx_oa_target_t *target)
 {
     ngx_oa_peer_t  *peer;
 
+    if (target->host.len == 0) {
+        ngx_oa_stream_end(st, NGX_OA_END_UNREACHABLE);
+        return;
+    }
+
     peer = ngx_calloc(sizeof(ngx_oa_peer_t) + target->host.len,
                       ngx_cycle->log);
     if (peer == NULL) {

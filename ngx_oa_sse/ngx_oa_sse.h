@@ -236,7 +236,10 @@ void ngx_oa_stream_is_alone(ngx_oa_stream_t *st);
 /* The way to the machine: ngx_oa_peer.c */
 
 
-/* Begins; ngx_oa_stream_connected() is called, or the stream fails. */
+/*
+ * Begins; ngx_oa_stream_connected() is called, or the stream fails, as it does
+ * where the target has no host.
+ */
 void ngx_oa_peer_connect(ngx_oa_stream_t *st, const ngx_oa_target_t *target);
 void ngx_oa_peer_free(ngx_oa_stream_t *st);
 void ngx_oa_stream_connected(ngx_oa_stream_t *st);

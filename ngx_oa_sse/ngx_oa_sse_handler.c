@@ -114,12 +114,6 @@ static const ngx_oa_problem_t  ngx_oa_problem_key = {
     ngx_null_string
 };
 
-static const ngx_oa_problem_t  ngx_oa_problem_unreachable = {
-    502, ngx_string("machine_unreachable"),
-    ngx_string("The agent's machine cannot be reached."), 0,
-    ngx_null_string
-};
-
 static const ngx_oa_problem_t  ngx_oa_problem_large = {
     413, ngx_string("body_too_large"),
     ngx_string("The body is too large to begin a stream with."), 0,
@@ -638,10 +632,12 @@ ngx_oa_sse_begin(ngx_oa_sse_request_t *rq)
     rc = ngx_oa_target(r, rq->conf, &target);
 
     if (rc == NGX_DECLINED) {
-        return ngx_oa_sse_answer(rq, &ngx_oa_problem_unreachable);
-    }
 
-    if (rc != NGX_OK) {
+        /* a stream that ends at once tells it each client in its way */
+
+        ngx_memzero(&target, sizeof(ngx_oa_target_t));
+
+    } else if (rc != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

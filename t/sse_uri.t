@@ -94,8 +94,9 @@ is uri($$_[0]), $$_[1], $$_[0] for @cases;
 
 # what would break the request line
 is uri('/var?x=a%20b'), '/a/a%20b//var?x=a%20b', 'encoded';
-is uri('/var/%0d%0aX:y?x=1'), 502, 'decoded to the end of a line';
-is uri('/var/a%20b?x=1'), 502, 'to a space';
+is uri('/var/%0d%0aX:y?x=1', accept => undef), 502,
+    'decoded to the end of a line';
+is uri('/var/a%20b?x=1', accept => undef), 502, 'to a space';
 like $ng->log, qr/the path for the machine has a space or a control char/,
     'told in the log';
 
