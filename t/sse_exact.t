@@ -96,11 +96,12 @@ for my $name (sort keys %stream) {
     my $direct = told(OA::Events->new($agent->port, "/$name/chunks/0"));
     my %raw;
 
-    for my $path ("/$name/chunks/0", "/$name/length/0", "/$name/chunks/1",
-                  "/$name/cuts/1", "/$name/cuts/2", "/$name/cuts/3",
-                  "/$name/framing/5", "/raw/$name/chunks/7")
-    {
-        my $s = OA::Events->new($ng->port, $path);
+    my @paths = ("/$name/chunks/0", "/$name/length/0", "/$name/chunks/1",
+                 "/$name/cuts/1", "/$name/cuts/2", "/$name/cuts/3",
+                 "/$name/framing/5", "/raw/$name/chunks/7");
+
+    for (map { [ $_, OA::Events->new($ng->port, $_) ] } @paths) {
+        my ($path, $s) = @$_;
         is_deeply told($s, 1), $direct, $path
             or diag OA::Events::_quote($s->raw);
 
