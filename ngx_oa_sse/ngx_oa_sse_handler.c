@@ -495,6 +495,8 @@ ngx_oa_sse_find(ngx_oa_sse_request_t *rq, ngx_str_t *text, oa_stream_id_t *id,
     ngx_int_t   rc;
     ngx_uint_t  tries;
 
+    ngx_memzero(info, sizeof(oa_stream_info_t));
+
     if (oa_stream_id_parse(text, id) != NGX_OK) {
         id->seq = 0;
         return NGX_DECLINED;

@@ -43,6 +43,7 @@ my $dir = temp_dir();
 make_certificates($dir);
 
 my $ng = OA::Nginx->new(http => <<"CONF");
+    oa_sse_heartbeat 1h;            # would push out what was kept
     tcp_nopush on; postpone_output 64k; sendfile on; tcp_nodelay off;
     oa_trusted_certificate @{[ $agent{tls}->ca_file ]};
     server {

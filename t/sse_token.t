@@ -62,7 +62,8 @@ sub token {
     my $n = $agent->requests;
     my $s = OA::Events->new($ng->port($o{port} // 0), $path,
         host => "$host.openagents.example",
-        headers => [ Authorization => 'Bearer client', @{ $o{headers} // [] } ]);
+        headers => [ Authorization => 'Bearer client',
+                     @{ $o{headers} // [] } ]);
     is $s->wait_end, 'complete', "$path: an answer";
     return $s->status if $s->status != 200;
     $agent->wait_requests($n + 1);
