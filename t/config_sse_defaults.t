@@ -37,7 +37,10 @@ my $ng = OA::Nginx->new(
         'routes.json' => routes_file(route('alice', route_id => 'r1')),
     },
     http  => <<"CONF");
-    oa_issuer t { jwks_file jwks.json; issuer $ISSUER; audience authenticated; }
+    oa_issuer t {
+        jwks_file jwks.json;
+        issuer $ISSUER; audience authenticated;
+    }
     oa_routes t { domain a.example; source file routes.json; }
 
     server {

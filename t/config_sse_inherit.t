@@ -30,7 +30,10 @@ my $ng = OA::Nginx->new(
     env   => { OUTER => 'outer', INNER => 'inner' },
     files => { 'jwks.json' => jwks($key) },
     http  => <<"CONF");
-    oa_issuer t { jwks_file jwks.json; issuer $ISSUER; audience authenticated; }
+    oa_issuer t {
+        jwks_file jwks.json;
+        issuer $ISSUER; audience authenticated;
+    }
 
     oa_sse_dialect      raw;
     oa_sse_token        env:OUTER;

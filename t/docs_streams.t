@@ -53,7 +53,10 @@ my $key = key('ES256');
 my $ng = OA::Nginx->new(
     files => { 'jwks.json' => jwks($key) },
     http  => <<"CONF");
-    oa_issuer t { jwks_file jwks.json; issuer $ISSUER; audience authenticated; }
+    oa_issuer t {
+        jwks_file jwks.json;
+        issuer $ISSUER; audience authenticated;
+    }
     server {
         listen 127.0.0.1:%%PORT_0%%;
         location = /api/chat/stream {
