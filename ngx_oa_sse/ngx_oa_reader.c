@@ -27,7 +27,8 @@
 static void ngx_oa_reader_cleanup(void *data);
 static ngx_int_t ngx_oa_reader_open(ngx_http_request_t *r,
     const ngx_str_t *name);
-static ngx_int_t ngx_oa_reader_send_head(ngx_oa_reader_t *rd);
+static ngx_int_t ngx_oa_reader_send_head(ngx_oa_reader_t *rd, uint64_t seq);
+static ngx_int_t ngx_oa_reader_name(ngx_oa_reader_t *rd);
 static void ngx_oa_reader_event(ngx_event_t *ev);
 static void ngx_oa_reader_write(ngx_http_request_t *r);
 static ngx_int_t ngx_oa_reader_run(ngx_oa_reader_t *rd);
@@ -128,7 +129,7 @@ ngx_oa_reader_begin(ngx_http_request_t *r, oa_stream_ref_t ref,
 
         if (rc == NGX_OK) {
             rd->state = NGX_OA_READER_OPEN;
-            rc = ngx_oa_reader_send_head(rd);
+            rc = ngx_oa_reader_send_head(rd, seq);
         }
 
         if (rc == NGX_ERROR) {
@@ -237,20 +238,46 @@ ngx_oa_reader_open(ngx_http_request_t *r, const ngx_str_t *name)
 
 
 /*
- * The first event may take its time, and the client wants to know the stream's
- * name.  Of HTTP/2 over TLS nginx keeps the head in a buffer as long as it has
- * no data to send, whoever asks for a flush.
+ * The first event may take its time.  Of HTTP/2 over TLS nginx keeps the head
+ * in a buffer as long as it has no data to send, whoever asks for a flush.
  */
 
 static ngx_int_t
-ngx_oa_reader_send_head(ngx_oa_reader_t *rd)
+ngx_oa_reader_send_head(ngx_oa_reader_t *rd, uint64_t seq)
 {
-    if (rd->request->http_version < NGX_HTTP_VERSION_20) {
-        return ngx_http_send_special(rd->request, NGX_HTTP_FLUSH);
+    ngx_http_request_t  *r;
+
+    r = rd->request;
+
+    if (r->method == NGX_HTTP_GET && seq == 0) {
+        return ngx_oa_reader_name(rd);
     }
 
-    return ngx_oa_reader_copy(rd, oa_sse_heartbeat.data,
-                              oa_sse_heartbeat.len);
+    if (r->http_version >= NGX_HTTP_VERSION_20) {
+        return ngx_oa_reader_copy(rd, oa_sse_heartbeat.data,
+                                  oa_sse_heartbeat.len);
+    }
+
+    return ngx_http_send_special(r, NGX_HTTP_FLUSH);
+}
+
+
+/*
+ * An EventSource that is cut before the first event has no id to come back
+ * with, and would begin another stream: it gets the name first.
+ */
+
+static ngx_int_t
+ngx_oa_reader_name(ngx_oa_reader_t *rd)
+{
+    u_char            text[OA_STREAM_EVENT_LINE_MAX + 1];
+    oa_sse_message_t  message;
+
+    ngx_memzero(&message, sizeof(oa_sse_message_t));
+
+    message.id = rd->name;
+
+    return ngx_oa_reader_copy(rd, text, oa_sse_message(text, &message) - text);
 }
 
 
