@@ -65,9 +65,12 @@ my %client = (
     'HTTP/1.1, TLS' => [ 2, tls => 1 ],
     'HTTP/2, TLS' => [ 3, tls => 1, http2 => 1 ],
 );
+my $body = '{"message":"hi"}';
 my @cases = (
     (map { [ $_, 'plain', '/plain/' ] } sort keys %client),
     [ 'HTTP/1.1', 'tls', '/tls/' ], [ 'HTTP/2', 'tls', '/tls/' ],
+    [ 'HTTP/2, TLS', 'plain', '/plain/', method => 'POST', body => $body ],
+    [ 'HTTP/1.1', 'plain', '/plain/', method => 'POST', body => $body ],
     [ 'HTTP/1.1', 'plain', '/plain/close' ],
     [ 'HTTP/1.1', 'tls', '/tls/close' ],
     [ 'HTTP/1.1', 'plain', '/plain/length' ],
@@ -75,9 +78,9 @@ my @cases = (
 );
 
 for my $case (@cases) {
-    my ($client, $agent, $path) = @$case;
-    my ($port, @o) = @{ $client{$client} };
-    my $what = "$client, $path";
+    my ($client, $agent, $path, @more) = @$case;
+    my ($port, @o) = (@{ $client{$client} }, @more);
+    my $what = "$client, @more[1 .. $#more] $path";
     $agent = $agent{$agent};
 
     my $s = OA::Events->new($ng->port($port), $path, @o);
