@@ -90,11 +90,28 @@ extern ngx_module_t  ngx_oa_sse_module;
 char *ngx_oa_sse_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_oa_sse_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_oa_sse_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-extern ngx_conf_enum_t  ngx_oa_sse_dialects[];
-extern ngx_conf_num_bounds_t  ngx_oa_sse_bounds;
+char *ngx_oa_sse_dialect(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_oa_sse_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* "post" of a directive that is a number: how nginx reads it, and what may be
+   there. */
+typedef struct {
+    char                      *(*set)(ngx_conf_t *cf, ngx_command_t *cmd,
+                                   void *conf);
+    ngx_uint_t                   min;
+    ngx_uint_t                   max;
+    const char                  *expected;
+} ngx_oa_sse_range_t;
+
+extern ngx_oa_sse_range_t  ngx_oa_sse_time;
+extern ngx_oa_sse_range_t  ngx_oa_sse_size;
+extern ngx_oa_sse_range_t  ngx_oa_sse_count;
 
 /* The content handler: ngx_oa_sse_handler.c */
 ngx_int_t ngx_oa_sse_handler(ngx_http_request_t *r);
+
+/* NGX_OA_SSE_BODY_MAX, also where client_max_body_size allows more. */
+void ngx_oa_sse_limit_bodies(void);
 
 
 /* How a stream ends */
@@ -147,6 +164,13 @@ typedef struct {
 ngx_int_t ngx_oa_target(ngx_http_request_t *r, ngx_oa_sse_loc_conf_t *slcf,
     ngx_oa_target_t *target);
 
+/* Has it no byte below "least" (but tab where that is space), nor DEL? */
+ngx_uint_t ngx_oa_target_is_text(const ngx_str_t *s, u_char least);
+
+/* Does the host end with one of the suffixes of oa_sse_pass, if it has any? */
+ngx_uint_t ngx_oa_target_is_allowed(ngx_oa_sse_loc_conf_t *slcf,
+    const ngx_str_t *host);
+
 /*
  * What is sent to it, with the body, in a memory of its own (ngx_alloc()):
  * *request.  NGX_DECLINED: a header's value cannot be sent, logged.
@@ -189,6 +213,8 @@ struct ngx_oa_stream_s {
     size_t                       size;
     size_t                       len;
 
+    size_t                       unseen;       /* written since its readers
+                                                  had their turn */
     oa_response_t                response;
     oa_sse_t                     sse;
     oa_dialect_t                 dialect;
@@ -228,7 +254,10 @@ void ngx_oa_stream_is_alone(ngx_oa_stream_t *st);
 /* The way to the machine: ngx_oa_peer.c */
 
 
-/* Begins; ngx_oa_stream_connected() is called, or the stream fails. */
+/*
+ * Begins; ngx_oa_stream_connected() is called, or the stream fails, as it does
+ * where the target has no host.
+ */
 void ngx_oa_peer_connect(ngx_oa_stream_t *st, const ngx_oa_target_t *target);
 void ngx_oa_peer_free(ngx_oa_stream_t *st);
 void ngx_oa_stream_connected(ngx_oa_stream_t *st);

@@ -17,8 +17,9 @@
 /* reads in a row before others have their turn */
 #define NGX_OA_STREAM_READS  16
 
-/* bytes that readers of this worker may be behind */
-#define NGX_OA_STREAM_UNREAD  16384
+/* Of a buffer, what is written before its readers have theirs: with the heads
+   of events, and without the page that is given up next, it has room. */
+#define ngx_oa_stream_turn(buffer)  ((buffer) / 5 * 2)
 
 /* bytes of an end in our own words, with a code that may be an agent's */
 #define NGX_OA_STREAM_END_MAX  256
@@ -28,7 +29,6 @@ typedef struct {
     u_char                      *start;        /* of what is unfinished */
     u_char                      *last;
     u_char                      *end;          /* of the memory */
-    size_t                       unread;       /* since readers were waked */
 } ngx_oa_stream_read_t;
 
 
@@ -269,7 +269,6 @@ ngx_oa_stream_receive(ngx_oa_stream_t *st)
     ngx_oa_stream_read_t   rd;
 
     c = st->connection;
-    rd.unread = 0;
 
     for (i = 0; i < NGX_OA_STREAM_READS; i++) {
 
@@ -547,19 +546,14 @@ ngx_oa_stream_head(ngx_oa_stream_t *st, ngx_oa_stream_read_t *rd, u_char **p)
 }
 
 
-/*
- * All events there are; what is left begins one that is not finished.  Whoever
- * reads along must not find a gap because many came at once.
- */
+/* All events there are; what is left begins one that is not finished. */
 
 static ngx_int_t
 ngx_oa_stream_events(ngx_oa_stream_t *st, ngx_oa_stream_read_t *rd)
 {
-    size_t          used, len, max;
+    size_t          used;
     ngx_int_t       rc;
     oa_sse_event_t  event;
-
-    max = ngx_min(st->conf->buffer / 4, NGX_OA_STREAM_UNREAD);
 
     for ( ;; ) {
         rc = oa_sse_next(&st->sse, rd->start, rd->last - rd->start, &used,
@@ -568,14 +562,6 @@ ngx_oa_stream_events(ngx_oa_stream_t *st, ngx_oa_stream_read_t *rd)
 
         if (rc != NGX_OK) {
             break;
-        }
-
-        len = event.raw.len + OA_STREAM_EVENT_LINE_MAX;
-        rd->unread += len;
-
-        if (rd->unread > max) {
-            rd->unread = len;
-            ngx_oa_readers_each(&st->readers, ngx_oa_reader_go, NULL);
         }
 
         if (ngx_oa_stream_add(st, &event) != NGX_OK) {
@@ -595,10 +581,6 @@ ngx_oa_stream_add(ngx_oa_stream_t *st, const oa_sse_event_t *event)
     u_char              *decoded;
     oa_dialect_act_e     act;
     oa_dialect_frame_t   frame;
-
-    if (event->lines == 0) {
-        return NGX_OK;
-    }
 
     decoded = ngx_oa_stream_decoded;
 
@@ -647,7 +629,7 @@ static void
 ngx_oa_stream_add_event(ngx_oa_stream_t *st, const oa_sse_event_t *event,
     const oa_dialect_frame_t *frame)
 {
-    size_t          len;
+    size_t          len, turn;
     u_char          text[OA_STREAM_EVENT_LINE_MAX], *p, *last;
     ngx_str_t       line, span;
     ngx_uint_t      i;
@@ -661,11 +643,18 @@ ngx_oa_stream_add_event(ngx_oa_stream_t *st, const oa_sse_event_t *event,
     /* a frame is shorter than the event that it is made of */
 
     len = line.len + event->raw.len + 1;
+    turn = ngx_oa_stream_turn(st->conf->buffer);
     p = NULL;
 
-    if (len > st->conf->buffer / 2) {
+    if (len > turn) {
         p = ngx_alloc(len, ngx_cycle->log);
+
+    } else if (st->unseen + len > turn) {
+        ngx_oa_readers_each(&st->readers, ngx_oa_reader_go, NULL);
+        st->unseen = 0;
     }
+
+    st->unseen += len;
 
     last = p;
 
