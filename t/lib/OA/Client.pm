@@ -59,6 +59,17 @@ sub new {
     return $self;
 }
 
+# A connection to one worker of several, where each listens by itself: a
+# location says by "return 200 $pid" who has accepted it.
+sub of_worker {
+    my ($class, $port, $pid, $path, %o) = @_;
+    for (1 .. 1000) {
+        my $client = $class->new($port, %o);
+        return $client if $client->get($path)->body == $pid;
+    }
+    croak "no connection to worker $pid";
+}
+
 sub socket { $_[0]{socket} }
 
 sub send {
@@ -324,6 +335,9 @@ __END__
     my $c = OA::Client->new($port);                 # keep-alive
     $c->get('/', host => ...);
     $c->send($bytes); $c->response; $c->closed; $c->close;
+
+    # with "listen ... reuseport" and "location = /pid { return 200 $pid; }"
+    my $c = OA::Client->of_worker($port, ($ng->worker_pids)[0], '/pid');
 
     # all at the same time, one connection each
     my @r = http_many($port, [ map { request_bytes('/', host => $_,
