@@ -202,6 +202,13 @@ ngx_oa_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         clcf->handler = ngx_oa_sse_handler;
     }
 
+    if (clcf->noname) {
+        ngx_memcpy(conf->digest, prev->digest, OA_STREAM_ID);
+
+    } else if (ngx_oa_sse_digest_location(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     ngx_conf_merge_uint_value(conf->dialect, prev->dialect, OA_DIALECT_SEED);
     ngx_conf_merge_ptr_value(conf->headers, prev->headers, NULL);
     ngx_conf_merge_msec_value(conf->heartbeat, prev->heartbeat, 15000);
@@ -233,29 +240,51 @@ ngx_oa_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    if (conf->url && ngx_oa_sse_digest_location(cf, conf) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
     return NGX_CONF_OK;
 }
 
 
-/* The same location after a reload is the same to an Idempotency-Key. */
+/*
+ * The same location after a reload is the same to an Idempotency-Key; but
+ * "/a", "= /a" and "~ /a" are three.
+ */
 
 static ngx_int_t
 ngx_oa_sse_digest_location(ngx_conf_t *cf, ngx_oa_sse_loc_conf_t *slcf)
 {
+    int                        ok;
     u_char                     md[EVP_MAX_MD_SIZE];
+    ngx_str_t                  kind;
+    EVP_MD_CTX                *ctx;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (EVP_Digest(clcf->name.data, clcf->name.len, md, NULL, EVP_sha256(),
-                   NULL)
-        != 1)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "EVP_Digest() failed");
+    ngx_str_set(&kind, " ");
+
+    if (clcf->exact_match) {
+        ngx_str_set(&kind, "=");
+    }
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        ngx_str_set(&kind, "~");
+    }
+#endif
+
+    ctx = EVP_MD_CTX_new();
+
+    ok = ctx != NULL
+         && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1
+         && EVP_DigestUpdate(ctx, kind.data, kind.len) == 1
+         && EVP_DigestUpdate(ctx, clcf->name.data, clcf->name.len) == 1
+         && EVP_DigestFinal_ex(ctx, md, NULL) == 1;
+
+    EVP_MD_CTX_free(ctx);
+
+    if (!ok) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "SHA-256 of a location failed");
         return NGX_ERROR;
     }
 
