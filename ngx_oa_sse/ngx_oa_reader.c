@@ -15,6 +15,10 @@
 /* bytes taken at once */
 #define NGX_OA_READER_TAKE   65536
 
+/* of a chunk, before its data and behind it */
+#define NGX_OA_CHUNK_HEAD    (sizeof("ffffffffffffffff\r\n") - 1)
+#define NGX_OA_CHUNK_TAIL    (sizeof("\r\n") - 1)
+
 /* when to come back: spread, lest all do at once */
 #define NGX_OA_READER_RETRY  500             /* ms */
 #define NGX_OA_READER_SPREAD 2500
@@ -27,6 +31,7 @@ static void ngx_oa_reader_event(ngx_event_t *ev);
 static void ngx_oa_reader_write(ngx_http_request_t *r);
 static ngx_int_t ngx_oa_reader_run(ngx_oa_reader_t *rd);
 static ngx_int_t ngx_oa_reader_flush(ngx_oa_reader_t *rd);
+static ngx_int_t ngx_oa_reader_sent(ngx_oa_reader_t *rd);
 static ngx_int_t ngx_oa_reader_take(ngx_oa_reader_t *rd);
 static ngx_int_t ngx_oa_reader_take_large(ngx_oa_reader_t *rd, size_t len);
 static ngx_int_t ngx_oa_reader_gap(ngx_oa_reader_t *rd, uint64_t from,
@@ -34,6 +39,11 @@ static ngx_int_t ngx_oa_reader_gap(ngx_oa_reader_t *rd, uint64_t from,
 static ngx_int_t ngx_oa_reader_copy(ngx_oa_reader_t *rd, const u_char *data,
     size_t len);
 static ngx_int_t ngx_oa_reader_send(ngx_oa_reader_t *rd, u_char *data,
+    size_t len);
+static ngx_uint_t ngx_oa_reader_is_plain(ngx_http_request_t *r);
+static ngx_int_t ngx_oa_reader_send_plain(ngx_oa_reader_t *rd, u_char *data,
+    size_t len);
+static ngx_int_t ngx_oa_reader_keep(ngx_oa_reader_t *rd, const u_char *data,
     size_t len);
 static ngx_int_t ngx_oa_reader_wait(ngx_oa_reader_t *rd);
 static ngx_int_t ngx_oa_reader_first(ngx_oa_reader_t *rd);
@@ -58,8 +68,11 @@ static const struct {
 static const ngx_str_t  ngx_oa_stream_header = ngx_string("OA-Stream");
 
 
-/* Where everything is read to before it is known how much there is. */
-static u_char  ngx_oa_reader_memory[NGX_OA_READER_TAKE];
+/* Where all that is sent lies first, with room for a chunk around it. */
+static u_char  ngx_oa_reader_memory[NGX_OA_CHUNK_HEAD + NGX_OA_READER_TAKE
+                                    + NGX_OA_CHUNK_TAIL];
+
+#define ngx_oa_reader_data  (ngx_oa_reader_memory + NGX_OA_CHUNK_HEAD)
 
 
 ngx_int_t
@@ -356,6 +369,12 @@ ngx_oa_reader_run(ngx_oa_reader_t *rd)
     }
 
     while (rc == NGX_OK) {
+
+        if (rd->state == NGX_OA_READER_ENDED) {
+            rd->rc = ngx_http_send_special(rd->request, NGX_HTTP_LAST);
+            return NGX_DONE;
+        }
+
         rc = ngx_oa_reader_take(rd);
     }
 
@@ -368,25 +387,54 @@ ngx_oa_reader_run(ngx_oa_reader_t *rd)
 static ngx_int_t
 ngx_oa_reader_flush(ngx_oa_reader_t *rd)
 {
+    ssize_t              n;
+    ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     r = rd->request;
+    c = r->connection;
 
-    if (!rd->busy && !r->buffered && !r->connection->buffered) {
+    if (rd->busy && rd->plain) {
+        n = c->send(c, rd->buf.pos, rd->buf.last - rd->buf.pos);
+
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (n > 0) {
+            rd->buf.pos += n;
+        }
+
+    } else if (rd->busy || r->buffered || c->buffered) {
+
+        if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+    } else {
         return NGX_OK;
     }
 
-    if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
-        return NGX_ERROR;
+    return ngx_oa_reader_sent(rd);
+}
+
+
+static ngx_int_t
+ngx_oa_reader_sent(ngx_oa_reader_t *rd)
+{
+    if (rd->busy && rd->buf.pos != rd->buf.last) {
+        return NGX_AGAIN;
     }
 
-    if (rd->busy && ngx_buf_size(&rd->buf) == 0) {
+    if (rd->buf.start) {
         ngx_free(rd->buf.start);
         rd->buf.start = NULL;
-        rd->busy = 0;
     }
 
-    return rd->busy ? NGX_AGAIN : NGX_OK;
+    rd->busy = 0;
+    rd->plain = 0;
+
+    return NGX_OK;
 }
 
 
@@ -396,8 +444,8 @@ ngx_oa_reader_take(ngx_oa_reader_t *rd)
     ngx_int_t        rc;
     oa_stream_got_t  got;
 
-    rc = oa_stream_read(&ngx_oa_streams.zone, &rd->cursor,
-                        ngx_oa_reader_memory, NGX_OA_READER_TAKE, 0, &got);
+    rc = oa_stream_read(&ngx_oa_streams.zone, &rd->cursor, ngx_oa_reader_data,
+                        NGX_OA_READER_TAKE, 0, &got);
 
     switch (rc) {
 
@@ -409,7 +457,11 @@ ngx_oa_reader_take(ngx_oa_reader_t *rd)
 
         rd->delivered = got.seq + got.events - 1;
 
-        return ngx_oa_reader_copy(rd, ngx_oa_reader_memory, got.len);
+        rc = ngx_oa_reader_send(rd, ngx_oa_reader_data, got.len);
+
+        /* whatever comes later wakes it */
+
+        return (rc == NGX_OK && got.all) ? NGX_AGAIN : rc;
 
     case NGX_BUSY:
         return ngx_oa_reader_take_large(rd, got.len);
@@ -430,27 +482,32 @@ ngx_oa_reader_take_large(ngx_oa_reader_t *rd, size_t len)
     ngx_int_t         rc;
     oa_stream_got_t   got;
 
-    p = ngx_alloc(len, rd->request->connection->log);
+    p = ngx_alloc(NGX_OA_CHUNK_HEAD + len + NGX_OA_CHUNK_TAIL,
+                  rd->request->connection->log);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    rc = oa_stream_read(&ngx_oa_streams.zone, &rd->cursor, p, len, 1, &got);
+    rc = oa_stream_read(&ngx_oa_streams.zone, &rd->cursor,
+                        p + NGX_OA_CHUNK_HEAD, len, 1, &got);
 
     if (rc == NGX_OK && got.events) {
         rd->delivered = got.seq;
-        return ngx_oa_reader_send(rd, p, got.len);
+        rc = ngx_oa_reader_send(rd, p + NGX_OA_CHUNK_HEAD, got.len);
+
+    } else if (rc == NGX_OK) {
+        rc = ngx_oa_reader_gap(rd, got.gap_from, got.gap_to);
+
+    } else if (rc != NGX_AGAIN) {
+
+        /* it has gone meanwhile: what there is now is to be seen */
+
+        rc = NGX_OK;
     }
 
     ngx_free(p);
 
-    /* it has gone meanwhile */
-
-    if (rc == NGX_OK) {
-        return ngx_oa_reader_gap(rd, got.gap_from, got.gap_to);
-    }
-
-    return (rc == NGX_AGAIN) ? NGX_AGAIN : NGX_OK;
+    return rc;
 }
 
 
@@ -476,20 +533,35 @@ ngx_oa_reader_gap(ngx_oa_reader_t *rd, uint64_t from, uint64_t to)
 static ngx_int_t
 ngx_oa_reader_copy(ngx_oa_reader_t *rd, const u_char *data, size_t len)
 {
-    u_char  *p;
+    u_char     *p;
+    ngx_int_t   rc;
 
-    p = ngx_alloc(len, rd->request->connection->log);
+    if (len <= NGX_OA_READER_TAKE) {
+        ngx_memcpy(ngx_oa_reader_data, data, len);
+
+        return ngx_oa_reader_send(rd, ngx_oa_reader_data, len);
+    }
+
+    p = ngx_alloc(NGX_OA_CHUNK_HEAD + len + NGX_OA_CHUNK_TAIL,
+                  rd->request->connection->log);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(p, data, len);
+    ngx_memcpy(p + NGX_OA_CHUNK_HEAD, data, len);
 
-    return ngx_oa_reader_send(rd, p, len);
+    rc = ngx_oa_reader_send(rd, p + NGX_OA_CHUNK_HEAD, len);
+
+    ngx_free(p);
+
+    return rc;
 }
 
 
-/* Takes the memory.  NGX_AGAIN: it is on its way. */
+/*
+ * Sends what has room for a chunk around it.  NGX_AGAIN: a copy of it, or of
+ * the rest, is on its way.
+ */
 
 static ngx_int_t
 ngx_oa_reader_send(ngx_oa_reader_t *rd, u_char *data, size_t len)
@@ -498,34 +570,114 @@ ngx_oa_reader_send(ngx_oa_reader_t *rd, u_char *data, size_t len)
     ngx_http_request_t  *r;
 
     r = rd->request;
+    rd->wrote = ngx_current_msec;
+
+    if (ngx_oa_reader_is_plain(r)) {
+        return ngx_oa_reader_send_plain(rd, data, len);
+    }
+
+    if (ngx_oa_reader_keep(rd, data, len) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     b = &rd->buf;
-
-    ngx_memzero(b, sizeof(ngx_buf_t));
-
-    b->start = data;
-    b->pos = data;
-    b->last = data + len;
-    b->end = b->last;
     b->memory = 1;
     b->flush = 1;
     b->tag = (ngx_buf_tag_t) &ngx_oa_sse_module;
 
     rd->out.buf = b;
     rd->out.next = NULL;
-    rd->busy = 1;
-    rd->wrote = ngx_current_msec;
 
     if (ngx_http_output_filter(r, &rd->out) == NGX_ERROR) {
         return NGX_ERROR;
     }
 
-    if (ngx_buf_size(b) != 0) {
-        return NGX_AGAIN;
+    return ngx_oa_reader_sent(rd);
+}
+
+
+/*
+ * In HTTP/1.1 without TLS, as Fly Proxy and most others come, an event is one
+ * chunk and one send(): the way through all filters would cost as much as all
+ * the rest.
+ */
+
+static ngx_uint_t
+ngx_oa_reader_is_plain(ngx_http_request_t *r)
+{
+    return r->chunked
+           && r->out == NULL
+           && !r->connection->buffered
+#if (NGX_HTTP_SSL)
+           && r->connection->ssl == NULL
+#endif
+           ;
+}
+
+
+static ngx_int_t
+ngx_oa_reader_send_plain(ngx_oa_reader_t *rd, u_char *data, size_t len)
+{
+    size_t             size;
+    u_char            *p, *last;
+    ssize_t            n;
+    ngx_connection_t  *c;
+
+    static const u_char  hex[] = "0123456789abcdef";
+
+    p = data;
+    *--p = LF;
+    *--p = CR;
+
+    for (size = len; size; size >>= 4) {
+        *--p = hex[size & 0xf];
     }
 
-    ngx_free(b->start);
-    b->start = NULL;
-    rd->busy = 0;
+    last = data + len;
+    *last++ = CR;
+    *last++ = LF;
+
+    c = rd->request->connection;
+    n = c->send(c, p, last - p);
+
+    if (n == last - p) {
+        return NGX_OK;
+    }
+
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (n > 0) {
+        p += n;
+    }
+
+    rd->plain = 1;
+
+    return (ngx_oa_reader_keep(rd, p, last - p) == NGX_OK) ? NGX_AGAIN
+                                                           : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_oa_reader_keep(ngx_oa_reader_t *rd, const u_char *data, size_t len)
+{
+    ngx_buf_t  *b;
+
+    b = &rd->buf;
+
+    ngx_memzero(b, sizeof(ngx_buf_t));
+
+    b->start = ngx_alloc(len, rd->request->connection->log);
+    if (b->start == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = b->start;
+    b->last = ngx_cpymem(b->start, data, len);
+    b->end = b->last;
+
+    rd->busy = 1;
 
     return NGX_OK;
 }
@@ -549,6 +701,9 @@ ngx_oa_reader_wait(ngx_oa_reader_t *rd)
 
     } else if (wev->timer_set) {
         ngx_del_timer(wev);
+
+    } else {
+        return NGX_AGAIN;
     }
 
     return ngx_handle_write_event(wev, clcf->send_lowat) == NGX_OK ? NGX_AGAIN
@@ -619,16 +774,10 @@ ngx_oa_reader_problem(ngx_http_request_t *r, ngx_uint_t status,
 static ngx_int_t
 ngx_oa_reader_ended(ngx_oa_reader_t *rd)
 {
-    size_t             len;
     u_char            *p, *last, name[OA_STREAM_EVENT_ID_MAX];
     ngx_int_t          rc;
     oa_sse_error_t     error;
     oa_stream_info_t   info;
-
-    if (rd->state == NGX_OA_READER_ENDED) {
-        rd->rc = ngx_http_send_special(rd->request, NGX_HTTP_LAST);
-        return NGX_DONE;
-    }
 
     rd->state = NGX_OA_READER_ENDED;
 
@@ -637,13 +786,9 @@ ngx_oa_reader_ended(ngx_oa_reader_t *rd)
 
     ngx_memzero(&error, sizeof(oa_sse_error_t));
 
+    p = ngx_oa_reader_data;
+
     if (rc != NGX_OK || info.state == OA_STREAM_LOST) {
-
-        p = ngx_alloc(NGX_OA_READER_LOST_MAX, rd->request->connection->log);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
         last = ngx_oa_reader_lost_end(p, &rd->name, rd->cursor.seq);
 
         return ngx_oa_reader_send(rd, p, last - p);
@@ -653,31 +798,18 @@ ngx_oa_reader_ended(ngx_oa_reader_t *rd)
         return NGX_OK;
     }
 
-    error.id.data = name;
-    error.id.len = ngx_sprintf(name, "%V-%uL", &rd->name, info.next_seq - 1)
-                   - name;
-    error.text = ngx_oa_ends[info.code].text;
-    error.code = ngx_oa_ends[info.code].code;
-
     if (info.code == NGX_OA_END_DONE) {
-        p = ngx_alloc(OA_STREAM_EVENT_LINE_MAX + oa_sse_done.len,
-                      rd->request->connection->log);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
         last = oa_stream_event_line(p, &rd->name, info.next_seq - 1);
         last = ngx_cpymem(last, oa_sse_done.data, oa_sse_done.len);
 
         return ngx_oa_reader_send(rd, p, last - p);
     }
 
-    len = oa_sse_error_size(&error);
-
-    p = ngx_alloc(len, rd->request->connection->log);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
+    error.id.data = name;
+    error.id.len = ngx_sprintf(name, "%V-%uL", &rd->name, info.next_seq - 1)
+                   - name;
+    error.text = ngx_oa_ends[info.code].text;
+    error.code = ngx_oa_ends[info.code].code;
 
     return ngx_oa_reader_send(rd, p, oa_sse_error(p, &error) - p);
 }
@@ -778,7 +910,6 @@ ngx_oa_reader_push(ngx_oa_reader_t *rd, void *data)
 void
 ngx_oa_reader_send_off(ngx_oa_reader_t *rd)
 {
-    u_char              *p, *last;
     ngx_int_t            rc;
     oa_sse_message_t     message;
     ngx_http_request_t  *r;
@@ -804,20 +935,18 @@ ngx_oa_reader_send_off(ngx_oa_reader_t *rd)
     message.retry = NGX_OA_READER_RETRY
                     + ngx_random() % NGX_OA_READER_SPREAD;
 
-    p = ngx_alloc(oa_sse_message_size(&message), r->connection->log);
-    if (p == NULL) {
+    ngx_oa_count(NGX_OA_COUNT_STREAM_DRAINED);
+
+    rd->state = NGX_OA_READER_ENDED;
+
+    rc = ngx_oa_reader_send(rd, ngx_oa_reader_data,
+                            oa_sse_message(ngx_oa_reader_data, &message)
+                            - ngx_oa_reader_data);
+
+    if (rc == NGX_ERROR) {
         ngx_http_finalize_request(r, NGX_ERROR);
         return;
     }
 
-    ngx_oa_count(NGX_OA_COUNT_STREAM_DRAINED);
-
-    last = oa_sse_message(p, &message);
-    rc = ngx_oa_reader_send(rd, p, last - p);
-
-    if (rc != NGX_ERROR) {
-        rc = ngx_http_send_special(r, NGX_HTTP_LAST);
-    }
-
-    ngx_http_finalize_request(r, rc);
+    ngx_oa_reader_go(rd, NULL);
 }

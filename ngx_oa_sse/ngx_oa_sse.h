@@ -266,7 +266,8 @@ typedef struct {
 
     ngx_str_t                    name;         /* ROUTER-STREAM */
     unsigned                     sse:1;        /* it accepts event streams */
-    unsigned                     busy:1;       /* buf is not yet sent */
+    unsigned                     busy:1;       /* buf is not yet sent, */
+    unsigned                     plain:1;      /* and goes past all filters */
 } ngx_oa_reader_t;
 
 

@@ -26,6 +26,7 @@ typedef struct {
 
 
 static void ngx_oa_stream_event(ngx_event_t *ev);
+static ngx_int_t ngx_oa_stream_mute(ngx_event_t *wev);
 static void ngx_oa_stream_send(ngx_oa_stream_t *st);
 static void ngx_oa_stream_receive(ngx_oa_stream_t *st);
 static ngx_int_t ngx_oa_stream_room(ngx_oa_stream_t *st,
@@ -184,12 +185,25 @@ ngx_oa_stream_event(ngx_event_t *ev)
 }
 
 
+/*
+ * An edge-triggered connection tells with all that comes that it can be
+ * written to, which is of no use any more.
+ */
+
+static ngx_int_t
+ngx_oa_stream_mute(ngx_event_t *wev)
+{
+    return wev->active ? ngx_del_event(wev, NGX_WRITE_EVENT, 0) : NGX_OK;
+}
+
+
 /* A machine may answer before it has read all: what it says counts. */
 
 static void
 ngx_oa_stream_send(ngx_oa_stream_t *st)
 {
     ssize_t            n;
+    ngx_int_t          rc;
     ngx_connection_t  *c;
 
     c = st->connection;
@@ -214,11 +228,14 @@ ngx_oa_stream_send(ngx_oa_stream_t *st)
     if (st->sent == st->request.len) {
         ngx_oa_target_forget(&st->request);
         st->sent = 0;
+
+        rc = ngx_oa_stream_mute(c->write);
+
+    } else {
+        rc = ngx_handle_write_event(c->write, 0);
     }
 
-    if (ngx_handle_write_event(c->write, 0) != NGX_OK
-        || ngx_handle_read_event(c->read, 0) != NGX_OK)
-    {
+    if (rc != NGX_OK || ngx_handle_read_event(c->read, 0) != NGX_OK) {
         ngx_oa_stream_end(st, NGX_OA_END_INTERNAL);
         return;
     }

@@ -163,6 +163,8 @@ typedef struct {
     size_t               len;       /* of all their bytes */
     uint64_t             gap_from;  /* missed events; 0: none */
     uint64_t             gap_to;    /* the last of them */
+    unsigned             all:1;     /* there were no more, and the stream
+                                       had not ended */
 } oa_stream_got_t;
 
 

@@ -187,6 +187,9 @@ oa_stream_read(oa_streams_t *t, oa_stream_cursor_t *c, u_char *buf,
 
         *c = at;
 
+        got->all = (at.pos == oa_tip_pos(tip)
+                    && !oa_stream_ended(oa_tip_state(tip)));
+
         if (rc == NGX_BUSY || got->events || got->gap_from) {
             return rc;
         }
