@@ -148,7 +148,15 @@ ngx_oa_sse_preconfiguration(ngx_conf_t *cf)
 static void *
 ngx_oa_sse_create_main_conf(ngx_conf_t *cf)
 {
-    return ngx_pcalloc(cf->pool, sizeof(ngx_oa_sse_main_conf_t));
+    ngx_oa_sse_main_conf_t  *smcf;
+
+    smcf = ngx_pcalloc(cf->pool, sizeof(ngx_oa_sse_main_conf_t));
+
+    if (smcf) {
+        smcf->touch = NGX_OA_SSE_TOUCH;
+    }
+
+    return smcf;
 }
 
 
@@ -190,8 +198,10 @@ ngx_oa_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_oa_sse_loc_conf_t *prev = parent;
     ngx_oa_sse_loc_conf_t *conf = child;
 
+    ngx_oa_sse_main_conf_t    *smcf;
     ngx_http_core_loc_conf_t  *clcf;
 
+    smcf = ngx_http_conf_get_module_main_conf(cf, ngx_oa_sse_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     /* the handler of a location is that of its "if" and "limit_except" too */
@@ -200,6 +210,10 @@ ngx_oa_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->url = prev->url;
         conf->allow = prev->allow;
         clcf->handler = ngx_oa_sse_handler;
+    }
+
+    if (conf->keep < 4 * smcf->touch) {
+        smcf->touch = ngx_max(conf->keep / 4, 10);
     }
 
     if (clcf->noname) {

@@ -52,7 +52,10 @@ sub new {
     my $self = bless { in => '', timeout => $o{timeout} // $TIMEOUT }, $class;
     $self->{socket} = IO::Socket::IP->new(
         PeerHost => $o{address} // '127.0.0.1', PeerPort => $port,
-        Timeout => $self->{timeout}) or croak "connect to $port: $@";
+        Timeout => $self->{timeout}, $o{rcvbuf}
+            ? (Sockopts => [ [ Socket::SOL_SOCKET(), Socket::SO_RCVBUF(),
+                               $o{rcvbuf} ] ]) : (),
+    ) or croak "connect to $port: $@";
     $self->{socket}->sockopt(Socket::SO_KEEPALIVE(), 0);
     setsockopt $self->{socket}, Socket::IPPROTO_TCP(),
         Socket::TCP_NODELAY(), 1;
