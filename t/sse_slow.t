@@ -49,7 +49,8 @@ my @pids = $ng->worker_pids;
 
 sub ask {
     my ($pid, $path, %o) = @_;
-    my $client = OA::Client->of_worker($ng->port, $pid, '/pid');
+    my $client = OA::Client->of_worker($ng->port, $pid, '/pid',
+                                       rcvbuf => delete $o{rcvbuf});
     return OA::Events->new(0, $path, socket => $client->socket, %o);
 }
 
@@ -58,7 +59,7 @@ sub number { $_[0]{id} =~ s/.*-//r }
 my $first = ask($pids[0], '/');
 my $name = $first->header('OA-Stream');
 my @fast = ($first, map { ask($_, "/?stream=$name") } @pids);
-my @slow = map { ask($_, "/?stream=$name") } @pids, @pids;
+my @slow = map { ask($_, "/?stream=$name", rcvbuf => 4096) } @pids, @pids;
 $_->head for @fast, @slow;
 $_->pause for @slow;
 
