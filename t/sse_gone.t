@@ -71,8 +71,8 @@ for my $how ('close', 'reset') {
 # again and again, longer than it would be kept with nobody there
 my $s = ask($pids[0], '/brief');
 my $name = $s->header('OA-Stream');
-my $n = $agent->connections;
 is $s->next->{data}, 'one', 'a reader';
+my $n = $agent->connections;
 for my $i (1 .. 4) {
     $s->close;
     sleep 0.3;
