@@ -42,10 +42,10 @@ static ngx_command_t  ngx_oa_sse_commands[] = {
 
     { ngx_string("oa_sse_dialect"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_oa_sse_dialect,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_oa_sse_loc_conf_t, dialect),
-      ngx_oa_sse_dialects },
+      0,
+      NULL },
 
     { ngx_string("oa_sse_token"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
@@ -63,45 +63,45 @@ static ngx_command_t  ngx_oa_sse_commands[] = {
 
     { ngx_string("oa_sse_heartbeat"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_oa_sse_number,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_oa_sse_loc_conf_t, heartbeat),
-      NULL },
+      &ngx_oa_sse_time },
 
     { ngx_string("oa_sse_buffer"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_oa_sse_number,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_oa_sse_loc_conf_t, buffer),
-      NULL },
+      &ngx_oa_sse_size },
 
     { ngx_string("oa_sse_keep"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_oa_sse_number,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_oa_sse_loc_conf_t, keep),
-      NULL },
+      &ngx_oa_sse_time },
 
     { ngx_string("oa_sse_idle_timeout"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_oa_sse_number,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_oa_sse_loc_conf_t, idle_timeout),
-      NULL },
+      &ngx_oa_sse_time },
 
     { ngx_string("oa_sse_max_duration"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_oa_sse_number,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_oa_sse_loc_conf_t, max_duration),
-      NULL },
+      &ngx_oa_sse_time },
 
     { ngx_string("oa_sse_max_streams"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
+      ngx_oa_sse_number,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_oa_sse_loc_conf_t, max_streams),
-      &ngx_oa_sse_bounds },
+      &ngx_oa_sse_count },
 
       ngx_null_command
 };
@@ -212,17 +212,6 @@ ngx_oa_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         clcf->handler = ngx_oa_sse_handler;
     }
 
-    if (conf->keep < 4 * smcf->touch) {
-        smcf->touch = ngx_max(conf->keep / 4, 10);
-    }
-
-    if (clcf->noname) {
-        ngx_memcpy(conf->digest, prev->digest, OA_STREAM_ID);
-
-    } else if (ngx_oa_sse_digest_location(cf, conf) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
     ngx_conf_merge_uint_value(conf->dialect, prev->dialect, OA_DIALECT_SEED);
     ngx_conf_merge_ptr_value(conf->headers, prev->headers, NULL);
     ngx_conf_merge_msec_value(conf->heartbeat, prev->heartbeat, 15000);
@@ -237,20 +226,14 @@ ngx_oa_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->token_value = prev->token_value;
     }
 
-    if (conf->heartbeat == 0 || conf->idle_timeout == 0
-        || conf->max_duration == 0)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"oa_sse_heartbeat\", \"oa_sse_idle_timeout\" and "
-                           "\"oa_sse_max_duration\" must be above 0");
-        return NGX_CONF_ERROR;
+    if (conf->keep < 4 * smcf->touch) {
+        smcf->touch = ngx_max(conf->keep / 4, 10);
     }
 
-    if (conf->buffer < OA_STREAM_PAGES_MIN * NGX_OA_PAGE_SIZE
-        || conf->buffer > OA_STREAM_PAGES_MAX * NGX_OA_PAGE_SIZE)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"oa_sse_buffer\" must be between 8k and 16m");
+    if (clcf->noname) {
+        ngx_memcpy(conf->digest, prev->digest, OA_STREAM_ID);
+
+    } else if (ngx_oa_sse_digest_location(cf, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

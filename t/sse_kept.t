@@ -76,9 +76,11 @@ for my $case ([ '/', qr/^1 2 3 \[DONE\]\z/, 4 ], [ '/fail', qr/machine_status/, 
     cmp_ok $kept, '>', 0, 'all was told until then';
 
     is_lost(ask("$name-$_"), $name, $_ + 1) for 1, $last, $last + 1;
+    is_lost(ask($name), $name, 1);
     is ask("$name-$max")->status, 204, 'who was told has all';
 
-    for my $r (ask($name), ask("$name-1", accept => undef),
+    for my $r (OA::Events->new($ng->port, "/?stream=$name"),
+               ask("$name-1", accept => undef),
                ask("$name-1", accept => '*/*'))
     {
         is $r->status, 404, 'otherwise it is not found';

@@ -121,7 +121,8 @@ is_missing(ask("b1-$hex", headers => [ 'Last-Event-ID' => "b1-$hex" ]),
 is_missing(ask("local-$hex"), 'what was local is nowhere');
 is_missing(ask("b1-$hex", headers => [ $_ => 'x' ]), $_)
     for qw(fly-replay-failed Fly-Replay-Src);
-is_missing(ask("e28650-$hex"), 'ours, that is not there');
+is_missing(ask(undef, path => "/?stream=e28650-$hex"),
+           'ours, that is not there');
 is +ask("e28650-$hex-1")->status, 200, 'an event of one is told to be lost';
 
 my $host = 'alice.openagents.example';
