@@ -25,6 +25,7 @@
 
 
 static void ngx_oa_reader_cleanup(void *data);
+static void ngx_oa_reader_leave(ngx_oa_reader_t *rd);
 static ngx_int_t ngx_oa_reader_open(ngx_http_request_t *r,
     const ngx_str_t *name);
 static ngx_int_t ngx_oa_reader_send_head(ngx_oa_reader_t *rd, uint64_t seq);
@@ -124,6 +125,12 @@ ngx_oa_reader_begin(ngx_http_request_t *r, oa_stream_ref_t ref,
 
     oa_stream_touch(&ngx_oa_streams.zone, ref, ngx_oa_now());
 
+    /* a client that has gone already does not tell of it again */
+
+    if (r->connection->read->ready) {
+        ngx_post_event(r->connection->read, &ngx_posted_events);
+    }
+
     if (rd->sse || seq) {
         rc = ngx_oa_reader_open(r, name);
 
@@ -162,7 +169,21 @@ ngx_oa_reader_cleanup(void *data)
 {
     ngx_oa_reader_t *rd = data;
 
+    ngx_oa_reader_leave(rd);
+
+    if (rd->buf.start) {
+        ngx_free(rd->buf.start);
+    }
+}
+
+
+/* It reads no more, though its request may still be sending. */
+
+static void
+ngx_oa_reader_leave(ngx_oa_reader_t *rd)
+{
     ngx_queue_remove(&rd->queue);
+    ngx_queue_init(&rd->queue);
 
     if (rd->event.timer_set) {
         ngx_del_timer(&rd->event);
@@ -172,13 +193,11 @@ ngx_oa_reader_cleanup(void *data)
         ngx_delete_posted_event(&rd->event);
     }
 
-    if (rd->buf.start) {
-        ngx_free(rd->buf.start);
-    }
-
     if (rd->stream && ngx_queue_empty(&rd->stream->readers)) {
         ngx_oa_stream_is_alone(rd->stream);
     }
+
+    rd->stream = NULL;
 }
 
 
@@ -390,6 +409,7 @@ ngx_oa_reader_go(ngx_oa_reader_t *rd, void *data)
     rc = ngx_oa_reader_run(rd);
 
     if (rc == NGX_DONE) {
+        ngx_oa_reader_leave(rd);
         ngx_http_finalize_request(r, rd->rc);
 
     } else if (rc != NGX_AGAIN) {
@@ -503,6 +523,12 @@ ngx_oa_reader_take(ngx_oa_reader_t *rd)
 
         rd->delivered = got.seq + got.events - 1;
 
+        /* the stream may be gone when this was sent */
+
+        if (got.last) {
+            rd->state = NGX_OA_READER_ENDED;
+        }
+
         rc = ngx_oa_reader_send(rd, ngx_oa_reader_data, got.len);
 
         /* whatever comes later wakes it */
@@ -539,6 +565,11 @@ ngx_oa_reader_take_large(ngx_oa_reader_t *rd, size_t len)
 
     if (rc == NGX_OK && got.events) {
         rd->delivered = got.seq;
+
+        if (got.last) {
+            rd->state = NGX_OA_READER_ENDED;
+        }
+
         rc = ngx_oa_reader_send(rd, p + NGX_OA_CHUNK_HEAD, got.len);
 
     } else if (rc == NGX_OK) {

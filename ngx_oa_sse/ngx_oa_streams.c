@@ -58,6 +58,7 @@ static ngx_connection_t   ngx_oa_streams_ticker_conn;
 static uint64_t           ngx_oa_streams_seen_change;
 static uint64_t           ngx_oa_streams_seen_stop;
 static ngx_msec_t         ngx_oa_streams_looked;
+static ngx_msec_t         ngx_oa_streams_touch;
 static ngx_msec_t         ngx_oa_streams_touched;
 static ngx_msec_t         ngx_oa_streams_exiting;
 
@@ -200,6 +201,7 @@ ngx_oa_streams_init_process(ngx_oa_sse_main_conf_t *smcf)
     t = &ngx_oa_streams.zone;
 
     ngx_oa_streams_handle(t, smcf->zone, smcf->part.addr);
+    ngx_oa_streams_touch = smcf->touch;
 
     t->alive = ngx_oa_streams_is_other;
     oa_streams_sweep(t, ngx_oa_now(), (ngx_uint_t) -1);
@@ -367,7 +369,7 @@ ngx_oa_streams_look_at_readers(void)
     t = &ngx_oa_streams.zone;
 
     touch = (ngx_current_msec - ngx_oa_streams_touched
-             >= NGX_OA_STREAMS_SWEEP / 2);
+             >= ngx_oa_streams_touch);
 
     changed = oa_streams_changed(t);
 
