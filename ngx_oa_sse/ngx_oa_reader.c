@@ -697,7 +697,13 @@ ngx_oa_reader_wait(ngx_oa_reader_t *rd)
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (rd->busy || r->buffered || r->connection->buffered) {
-        ngx_add_timer(wev, clcf->send_timeout);
+
+        /* a heartbeat that is due, or an event, is no sign of the client */
+
+        if (!wev->timer_set || rd->sent != r->connection->sent) {
+            rd->sent = r->connection->sent;
+            ngx_add_timer(wev, clcf->send_timeout);
+        }
 
     } else if (wev->timer_set) {
         ngx_del_timer(wev);
@@ -934,6 +940,12 @@ ngx_oa_reader_send_off(ngx_oa_reader_t *rd)
 
     message.retry = NGX_OA_READER_RETRY
                     + ngx_random() % NGX_OA_READER_SPREAD;
+
+    /* who has no event yet must not begin anew */
+
+    if (rd->delivered == 0) {
+        message.id = rd->name;
+    }
 
     ngx_oa_count(NGX_OA_COUNT_STREAM_DRAINED);
 
