@@ -103,6 +103,10 @@ sub write_conf {
         $load .= "load_module $path;\n";
     }
 
+    # a new binary gets only what is named
+    my @env = $o{daemon} ? sort keys %{ $self->_env } : ();
+    my $env = join '', map { "env $_;\n" } @env;
+
     my $level = $o{log_level} // 'info';
     my $workers = $o{workers} // 1;
     my $temp = join '', map { "    ${_}_temp_path  tmp/$_;\n" }
@@ -113,7 +117,7 @@ daemon            @{[ $o{daemon} ? 'on' : 'off' ]};
 worker_processes  $workers;
 pid               nginx.pid;
 error_log         error.log $level;
-$user$load
+$user$load$env
 @{[ $o{main} // '' ]}
 
 events {
