@@ -21,11 +21,12 @@ END
 
 # name: its files, then what they are linked with.
 my %PROGRAM = (
-    load   => [ 'load.c exchange.c' ],
-    routes => [ 'routes.c' ],
-    watch  => [ 'watch.c' ],
-    tokens => [ 'tokens.c', qw(-lcrypto -pthread) ],
-    verify => [ 'verify.c', '-lcrypto' ],
+    load    => [ 'load.c exchange.c' ],
+    routes  => [ 'routes.c' ],
+    watch   => [ 'watch.c' ],
+    tokens  => [ 'tokens.c', qw(-lcrypto -pthread) ],
+    verify  => [ 'verify.c', '-lcrypto' ],
+    streams => [ 'streams.c agent.c reader.c' ],
 );
 
 my $bin;
@@ -73,12 +74,15 @@ sub first_route { _route(`'$bin/routes' lines 1`) }
 sub last_route  { _route(`tail -n 1 '@{[ routes_file('lines', $_[0]) ]}'`) }
 sub _route      { split ' ', $_[0] }
 
-# One line of JSON an arm.
-sub load {
-    my (@args) = @_;
+# A load generator: one line of JSON an arm.
+sub load    { _generator('load', @_) }
+sub streams { _generator('streams', @_) }
+
+sub _generator {
+    my ($name, @args) = @_;
     my %arms;
 
-    open my $fh, '-|', "$bin/load", @args or die "load: $!\n";
+    open my $fh, '-|', "$bin/$name", @args or die "$name: $!\n";
     while (<$fh>) {
         my $arm = JSON::PP::decode_json($_);
         $arms{ $arm->{arm} } = $arm;
@@ -142,6 +146,23 @@ sub resident {
         $sum += $1 if $hit and /^Rss: +(\d+) kB/;
     }
     return $sum * 1024;
+}
+
+# Bytes that a process has for itself, and that it has touched of what it
+# shares with those that it or its parent started, such as a zone.
+sub worker_memory {
+    my ($pid) = @_;
+    my ($shared, %sum);
+
+    for (split /\n/, slurp("/proc/$pid/smaps")) {
+        $shared = $1 eq 's' if /^[0-9a-f]+-[0-9a-f]+ ...([ps]) /;
+
+        if (/^(Rss|Private_\w+): +(\d+) kB/) {
+            $sum{shared} += $2 if $shared and $1 eq 'Rss';
+            $sum{own} += $2 if !$shared and $1 ne 'Rss';
+        }
+    }
+    return map { ($sum{$_} // 0) * 1024 } qw(own shared);
 }
 
 # Proportional memory of all processes of an nginx, in bytes.

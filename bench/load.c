@@ -34,8 +34,6 @@
 
 #define EVENTS         512
 #define ARMS           8
-#define NSEC           1000000000ull
-#define MSEC           1000000ull
 #define PATIENCE       (10 * NSEC)
 
 
@@ -73,76 +71,6 @@ die(const char *what)
 }
 
 
-static uint64_t
-now(clockid_t id)
-{
-    struct timespec  ts;
-
-    if (clock_gettime(id, &ts) == -1) {
-        die("clock_gettime");
-    }
-
-    return (uint64_t) ts.tv_sec * NSEC + (uint64_t) ts.tv_nsec;
-}
-
-
-static uint32_t
-draw(uint32_t n)
-{
-    rnd ^= rnd >> 12;
-    rnd ^= rnd << 25;
-    rnd ^= rnd >> 27;
-
-    return (uint32_t) ((((rnd * 0x2545f4914f6cdd1d) >> 32) * n) >> 32);
-}
-
-
-static void
-count(arm_t *arm, uint64_t ns)
-{
-    unsigned  exp, i;
-
-    if (ns < STEPS) {
-        i = (unsigned) ns;
-
-    } else {
-        exp = 63 - (unsigned) __builtin_clzll(ns) - STEP_BITS;
-        i = (exp + 1) * STEPS + (unsigned) ((ns >> exp) - STEPS);
-    }
-
-    arm->histogram[i < BUCKETS ? i : BUCKETS - 1]++;
-    arm->requests++;
-}
-
-
-/* The end of the bucket that holds the given share, in microseconds. */
-
-static double
-percentile(const arm_t *arm, double share)
-{
-    unsigned  i;
-    uint64_t  sum, want;
-
-    want = (uint64_t) ((double) arm->requests * share);
-    sum = 0;
-
-    for (i = 0; i < BUCKETS - 1; i++) {
-        sum += arm->histogram[i];
-
-        if (sum > want) {
-            break;
-        }
-    }
-
-    if (i < STEPS) {
-        return i / 1e3;
-    }
-
-    return (double) ((uint64_t) (i % STEPS + STEPS + 1) << (i / STEPS - 1))
-           / 1e3;
-}
-
-
 static int
 asked_all(const arm_t *arm)
 {
@@ -167,7 +95,7 @@ send_next(arm_t *arm, conn_t *c, uint64_t t)
         number = arm->next++;
 
     } else {
-        number = draw(arm->n);
+        number = draw(&rnd, arm->n);
     }
 
     c->sent = t;
@@ -293,7 +221,8 @@ run(arm_t *arm, unsigned turn)
             t = now(CLOCK_MONOTONIC);
 
             if (state == COUNTING) {
-                count(arm, t - c->sent);
+                histogram_add(&arm->histogram, t - c->sent);
+                arm->requests++;
             }
 
             if (state == ENDING || asked_all(arm)) {
@@ -412,7 +341,8 @@ report(const arm_t *arm)
     if (arm->port) {
         printf(",\"p50_us\":%.1f,\"p99_us\":%.1f,\"busy\":%.3f,"
                "\"cpu\":%.3f",
-               percentile(arm, 0.50), percentile(arm, 0.99),
+               histogram_quantile(&arm->histogram, 0.50),
+               histogram_quantile(&arm->histogram, 0.99),
                1.0 - (double) arm->idle / (double) arm->time,
                (double) arm->cpu / (double) arm->time);
     }
@@ -589,7 +519,7 @@ main(int argc, char **argv)
     for (turn = 0; turn < opt.turns; turn++) {
 
         for (i = n - 1; i > 0; i--) {
-            k = (int) draw((uint32_t) i + 1);
+            k = (int) draw(&rnd, (uint32_t) i + 1);
             swap = order[i];
             order[i] = order[k];
             order[k] = swap;

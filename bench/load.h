@@ -14,12 +14,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-
-/* a histogram of 64 steps in each doubling: within 1.6 % */
-
-#define STEP_BITS      6
-#define STEPS          (1 << STEP_BITS)
-#define BUCKETS        (STEPS * 48)
+#include "measure.h"
 
 
 typedef struct {
@@ -61,13 +56,10 @@ typedef struct {
     uint64_t       idle;            /* spent in polls that found nothing */
     uint64_t       cpu;
     uint64_t       server_cpu;
-    uint64_t       histogram[BUCKETS];
+    histogram_t    histogram;
     double        *turns;           /* requests a second in each */
 } arm_t;
 
-
-/* Prints why, with errno, and ends the program. */
-void die(const char *what) __attribute__((noreturn));
 
 /* Maps a file of tokens into memory, and sets the arm's n to their count. */
 void exchange_tokens(arm_t *arm, const char *path);

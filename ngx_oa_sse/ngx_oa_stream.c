@@ -264,6 +264,8 @@ ngx_oa_stream_receive(ngx_oa_stream_t *st)
             return;
         }
 
+        oa_stream_prefetch(&st->writer);
+
         n = c->recv(c, rd.last, rd.end - rd.last);
 
         if (n == NGX_AGAIN) {

@@ -266,6 +266,12 @@ ngx_int_t oa_stream_write(oa_streams_t *t, oa_stream_writer_t *w,
 ngx_int_t oa_stream_commit(oa_streams_t *t, oa_stream_writer_t *w,
     uint64_t now);
 
+/*
+ * Asks the memory for where the next event goes, which is in no cache: to be
+ * called a little before, such as before the system is asked for the event.
+ */
+void oa_stream_prefetch(oa_stream_writer_t *w);
+
 /* Both at once. */
 ngx_int_t oa_stream_append(oa_streams_t *t, oa_stream_writer_t *w,
     const u_char *data, size_t len, uint64_t now);

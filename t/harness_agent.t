@@ -13,7 +13,7 @@ use OA::Agent;
 use OA::Client qw(http_request http_raw);
 use OA::Events;
 use OA::Nginx;
-use OA::Util qw(wait_for);
+use OA::Util qw(slurp temp_dir wait_for);
 
 # What a client gets until the connection closes, and how it closes.
 sub raw {
@@ -25,6 +25,15 @@ sub raw {
         my $n = sysread $c->socket, $bytes, 65536, length $bytes;
         return ($bytes, defined $n ? 'FIN' : "$!") if !$n;
     }
+}
+
+# Of a group, but for those that have ended and wait for their parent.
+sub processes {
+    my ($group) = @_;
+    return grep {
+        my $stat = eval { slurp("/proc/$_/stat") } // '';
+        $stat =~ /\) ([^Z]) \d+ (\d+) / && $2 == $group;
+    } map { m{(\d+)} } glob '/proc/[0-9]*';
 }
 
 subtest 'requests' => sub {
@@ -201,7 +210,11 @@ subtest 'many' => sub {
     ok $agent->wait_requests(50), 'fifty';
     is join(' ', sort { $a <=> $b } map { $_->number } $agent->requests),
         join(' ', 1 .. 50), 'numbered';
-    $agent->say('go') for 1 .. 50;
+    $agent->say('go');
+    ok $agent->wait_note(qr/sent/), 'a word';
+    ok !$agent->wait_note(qr/never/, 0.1), 'some time';
+    is $agent->notes, 1, 'is for one of them';
+    $agent->say('go') for 2 .. 50;
     is_deeply [ map { $_->next->{data} } @s ], [ map { "/$_" } 1 .. 50 ],
         'each its own';
     ok $agent->wait_note(qr/^sent $_\z/), "note $_" for 1, 50;
@@ -219,6 +232,10 @@ subtest 'the client goes' => sub {
         $c->pause(60)              if $path eq '/pause';
         $c->stall                  if $path eq '/stall';
         $c->note($c->wait_closed)  if $path eq '/closed';
+        if ($path eq '/late') {
+            select undef, undef, undef, 0.3;
+            $c->event('x');
+        }
         while ($path eq '/write') {
             $c->event('x' x 100);
         }
@@ -226,7 +243,7 @@ subtest 'the client goes' => sub {
     });
 
     my $n = 0;
-    for my $path (qw(/wait /pause /write /stall /closed)) {
+    for my $path (qw(/wait /pause /write /late /stall /closed)) {
         for my $reset (0, 1) {
             my $s = OA::Events->new($agent->port, $path);
             $s->next;
@@ -235,12 +252,13 @@ subtest 'the client goes' => sub {
             ok $agent->wait_closed(++$n), "$path: gone";
         }
     }
-    ok $agent->wait_note(qr{^on after $_\z}), "$_ returns" for qw(/stall /closed);
+    ok $agent->wait_note(qr{^on after $_\z}), "$_ returns"
+        for qw(/stall /closed);
     is_deeply [ grep { $_ =~ m{^on after /(?!stall|closed)} } $agent->notes ],
         [], 'the others do not';
     ok $agent->wait_note(qr/^closed\z/), 'FIN';
     ok $agent->wait_note(qr/^Connection reset by peer\z/), 'RST';
-    is_deeply [ $agent->closed ], [ 1 .. 10 ], 'their numbers';
+    is_deeply [ $agent->closed ], [ 1 .. 12 ], 'their numbers';
 };
 
 subtest 'nothing is read' => sub {
@@ -356,33 +374,35 @@ subtest 'the machine' => sub {
     is $t->next->{data}, 1, 'listens again';
     is $agent->connections, 2, 'number 2';
 
-    my @pids = processes($agent);
-    is @pids, 3, 'three processes';
+    my $group = $agent->{pid};
+    is processes($group), 3, 'three processes';
     $agent->stop;
     like $s->wait_end, qr/^(?:cut|reset)$/, 'killed';
     is $t->wait_end, $s->how_ended, 'all';
     ok !eval { OA::Client->new($agent->port) }, 'stopped';
-    ok wait_for(sub { !grep { kill 0, $_ } @pids }), 'none is left';
+    ok wait_for(sub { !processes($group) }), 'none is left';
 
     $agent->start;
     $s = OA::Events->new($agent->port, '/');
     is $s->next->{data}, 1, 'started';
     is $agent->connections, 3, 'number 3';
-    @pids = processes($agent);
-    is @pids, 2, 'two processes';
+    $group = $agent->{pid};
+    is processes($group), 2, 'two processes';
     $s->close;
     undef $agent;
-    ok wait_for(sub { !grep { kill 0, $_ } @pids }), 'none is left';
+    ok wait_for(sub { !processes($group) }), 'none is left';
 };
 
 # A test that is killed leaves none.
 subtest 'the test dies' => sub {
+    my $tmp = temp_dir();
+    local $ENV{TMPDIR} = "$tmp";
     my $pid = open(my $out, '-|') // die "fork: $!";
     if (!$pid) {
         exec $^X, "-I$FindBin::Bin/lib", '-e', <<'PERL';
             use OA::Agent;
             use OA::Client;
-            my $agent = OA::Agent->new(sub { $_[0]->pause(60) });
+            my $agent = OA::Agent->new(sub { sleep 60 });
             my $c = OA::Client->new($agent->port);
             $c->send("GET / HTTP/1.1\r\n\r\n");
             $agent->wait_requests(1);
@@ -391,20 +411,15 @@ subtest 'the test dies' => sub {
 PERL
     }
     my $group = <$out>;
-    ok kill(0, -$group), 'there';
+    is processes($group), 2, 'there';
     kill 'KILL', $pid;
-    ok wait_for(sub { !kill 0, -$group }, 20), 'gone';
+    ok wait_for(sub { !processes($group) }, 20), 'gone';
     close $out;
 };
 
-sub processes {
-    my ($agent) = @_;
-    return grep { (getpgrp($_) // 0) == $agent->{pid} }
-           map { m{(\d+)} } glob '/proc/[0-9]*';
-}
-
 subtest 'addresses, TLS' => sub {
-    my $agent = OA::Agent->new(address => '::1', sub { $_[0]->head; $_[0]->end });
+    my $agent = OA::Agent->new(address => '::1',
+                               sub { $_[0]->head; $_[0]->end });
     like $agent->url, qr{^http://\[::1\]:\d+\z}, 'url';
     is http_request($agent->port, '/', address => '::1')->status, 200, 'IPv6';
 

@@ -20,6 +20,7 @@ subtest 'the algorithm' => sub {
         [ "data: a\n\n", 'message|a||' ],
         [ "data: a\r\rdata: b\r\n\r\ndata: c\n\r\n",
           'message|a||', 'message|b||', 'message|c||' ],
+        [ "data: a\r\ndata: b\r\n\r\n", "message|a\nb||" ],
         [ "data:a\ndata: b\ndata:  c\n\n", "message|a\nb\n c||" ],
         [ "data\n\n", 'message|||' ],
         [ "data\ndata\n\n", "message|\n||" ],
@@ -120,6 +121,9 @@ subtest 'HTTP/1.1: ends' => sub {
         is $s->status, $status, 'status';
     }
 
+    my $resets = OA::Agent->new(sub { $_[0]->head; $_[0]->reset });
+    is +OA::Events->new($resets->port, '/')->wait_end, 'reset', 'a reset';
+
     (my $none, $how) = answer('HTTP/1.1 200 ');
     is $how, 'cut', 'no head';
     ok !eval { $none->status; 1 }, 'no status';
@@ -188,7 +192,7 @@ sub h2_answer {
     my ($frames, %o) = @_;
     my $bytes = frames([ 4, 0, 0, '' ], @$frames);
     my $path = '/' . unpack 'H*', ($o{close} ? 'c' : 'o') . $bytes;
-    my $s = OA::Events->new($server->port, $path, http2 => 1);
+    my $s = OA::Events->new($server->port, $path, http2 => 1, %o);
     return $s, eval { $s->wait_end } // $s->how_ended;
 }
 
@@ -253,6 +257,41 @@ subtest 'HTTP/2: malformed' => sub {
         is $how, 'malformed', $what;
         $s->close;
     }
+
+    my $data = [ 0, 0, 1, 'x' x 1001 ];
+    is +(h2_answer([ $ok, $data ], window => 1000))[1], 'malformed', 'window';
+};
+
+subtest 'HTTP/2: what the server allows' => sub {
+    my $narrow = OA::Agent->new(read => 0, sub {
+        my ($c) = @_;
+        my ($total, $end_stream) = 0;
+        my $more = sub {
+            my ($n, $type, $flags) = unpack 'N C C', "\0" . $c->take(9);
+            $c->take($n);
+            $total += $n if $type == 0;
+            $end_stream = $flags & $end if $type == 0;
+        };
+
+        $c->take(24);
+        $c->bytes(frames([ 4, 0, 0, '' ]));
+        $more->() while $total < 65535;
+        $c->note("at first $total");
+        $c->bytes(frames([ 8, 0, 0, pack 'N', 100 ],
+                         [ 8, 0, 1, pack 'N', 40000 ]));
+        $more->() while $total < 65635;
+        $c->note("then $total");
+        $c->bytes(frames([ 8, 0, 0, pack 'N', 40000 ]));
+        $more->() while !$end_stream;
+        $c->note("at last $total");
+        $c->bytes(frames([ 1, $headers | $end, 1, "\x88" ]));
+        $c->wait_closed;
+    });
+    my $s = OA::Events->new($narrow->port, '/', http2 => 1,
+                            method => 'POST', body => 'x' x 100_000);
+    is $s->wait_end, 'complete', 'all was sent';
+    is_deeply [ $narrow->notes ],
+        [ 'at first 65535', 'then 65635', 'at last 100000' ], 'by and by';
 };
 
 # nginx in between
@@ -309,7 +348,8 @@ for my $case ([ 'HTTP/1.1', 0 ], [ 'HTTP/2', 1, http2 => 1 ]) {
 
     subtest "$what through nginx" => sub {
         my $start = time;
-        my $s = OA::Events->new($port, '/', @o, method => 'POST', body => '{}');
+        my $s = OA::Events->new($port, '/', @o, method => 'POST',
+                                body => '{}');
         is $s->status, 200, 'status';
         is $s->header('X-Method'), 'POST', 'method';
         is $s->header('X-Accept'), 'text/event-stream', 'Accept';
@@ -350,7 +390,7 @@ for my $case ([ 'HTTP/1.1', 0 ], [ 'HTTP/2', 1, http2 => 1 ]) {
     };
 
     subtest "$what, bodies" => sub {
-        my $body = join '', map { "$_\n" } 1 .. 400_000;
+        my $body = join '', map { "$_ " x 100 . "\n" } 1 .. 5000;
         my $s = OA::Events->new($port, '/echo', @o, method => 'POST',
                                 body => $body);
         is $s->wait_end, 'complete', 'end';
@@ -363,7 +403,9 @@ for my $case ([ 'HTTP/1.1', 0 ], [ 'HTTP/2', 1, http2 => 1 ]) {
         $s->pause;
         ok !eval { $s->next for 1 .. 1000; 1 }, 'nothing is read';
         like $@, qr/^no event while paused/, 'why';
+        my $n = length $s->raw;
         ok !$origin->wait_note(qr{^/flood/$i sent}, 0.3), 'nor sent';
+        is length $s->raw, $n, 'indeed';
         $s->resume;
         is scalar(() = $s->all), 1000, 'resumed';
         is $s->how_ended, 'complete', 'to the end';
