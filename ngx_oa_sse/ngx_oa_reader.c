@@ -697,13 +697,7 @@ ngx_oa_reader_wait(ngx_oa_reader_t *rd)
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (rd->busy || r->buffered || r->connection->buffered) {
-
-        /* a heartbeat that is due, or an event, is no sign of the client */
-
-        if (!wev->timer_set || rd->sent != r->connection->sent) {
-            rd->sent = r->connection->sent;
-            ngx_add_timer(wev, clcf->send_timeout);
-        }
+        ngx_add_timer(wev, clcf->send_timeout);
 
     } else if (wev->timer_set) {
         ngx_del_timer(wev);

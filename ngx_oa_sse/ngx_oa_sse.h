@@ -263,7 +263,6 @@ typedef struct {
     ngx_buf_t                    buf;          /* what is being sent */
     ngx_chain_t                  out;
     ngx_msec_t                   wrote;
-    off_t                        sent;         /* when it began to wait */
 
     ngx_str_t                    name;         /* ROUTER-STREAM */
     unsigned                     sse:1;        /* it accepts event streams */
