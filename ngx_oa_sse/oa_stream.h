@@ -164,7 +164,8 @@ typedef struct {
     uint64_t             gap_from;  /* missed events; 0: none */
     uint64_t             gap_to;    /* the last of them */
     unsigned             all:1;     /* there were no more, and the stream
-                                       had not ended */
+                                       had not ended; or */
+    unsigned             ended:1;   /* its writer had ended it behind them */
 } oa_stream_got_t;
 
 

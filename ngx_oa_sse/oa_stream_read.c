@@ -187,8 +187,11 @@ oa_stream_read(oa_streams_t *t, oa_stream_cursor_t *c, u_char *buf,
 
         *c = at;
 
-        got->all = (at.pos == oa_tip_pos(tip)
-                    && !oa_stream_ended(oa_tip_state(tip)));
+        if (at.pos == oa_tip_pos(tip)) {
+            got->all = !oa_stream_ended(oa_tip_state(tip));
+            got->ended = (oa_tip_state(tip) == OA_STREAM_DONE
+                          || oa_tip_state(tip) == OA_STREAM_FAILED);
+        }
 
         if (rc == NGX_BUSY || got->events || got->gap_from) {
             return rc;
