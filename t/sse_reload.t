@@ -30,13 +30,19 @@ my $agent = OA::Agent->new(sub {
     $c->end;
 });
 
-my $ng = OA::Nginx->new(workers => 2, http => <<"CONF");
-    oa_zone 4m;
+my $listen = OA::Nginx->version < 1.025001
+    ? 'listen 127.0.0.1:%%PORT_1%% http2;'
+    : 'listen 127.0.0.1:%%PORT_1%%; http2 on;';
+
+my $ng = OA::Nginx->new(
+    workers => 2,
+    http    => join '', "oa_zone 4m;\n", map { <<"CONF" }
     server {
-        listen 127.0.0.1:%%PORT_0%%;
+        $_
         location / { oa_sse_pass @{[ $agent->url ]}; }
     }
 CONF
+    'listen 127.0.0.1:%%PORT_0%%;', $listen);
 
 my $limit = $ng->sanitized ? 5 : 1;
 
@@ -65,6 +71,8 @@ cmp_ok gone_in(sub { $ng->reload }), '<', $limit + 1,
 
 my $first = begin('/5');
 is $first->next->{data}, 1, 'a stream';
+my $second = OA::Events->new($ng->port(1), '/5/2', http2 => 1);
+is $second->next->{data}, 1, 'one over HTTP/2';
 my $left = begin('/3');
 is $left->next->{data}, 1, 'another, whose client leaves';
 $left->close;
@@ -74,6 +82,9 @@ cmp_ok scalar $ng->old_worker_pids, '>=', 1, 'an old worker stays';
 
 $agent->say('go', '/5');
 is $first->next->{data}, 2, 'the first client goes on';
+
+$agent->say('go', '/5/2');
+is $second->next->{data}, 2, 'over HTTP/2, too';
 
 my @back = map { resume($first) } 1 .. 4;
 my $again = resume($left);
@@ -111,6 +122,9 @@ for my $back (@back) {
 
 # the readers of the other stream, in workers of two reloads
 
+$agent->say('go', '/5/2') for 1 .. 4;
+is data($second->rest), '3 4 5 [DONE]', 'so does that over HTTP/2';
+$second->close;                 # which nginx would wait for
 cmp_ok scalar $ng->old_worker_pids, '>=', 2, 'they are still there';
 my $took = gone_in(sub {
     $agent->say('go', '/3');
