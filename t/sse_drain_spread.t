@@ -98,5 +98,6 @@ is $agent->connections, 1, 'the one stream';
 my @ends = map { my @rest = $_->rest; [ map { $_->{data} } @rest ] } @back;
 is +(grep { @$_ == 1 && $_->[0] =~ /"code":"shutdown"/ } @ends), $READERS,
     'and see one end';
+ok +(wait_for { !$ng->old_worker_pids } 10), 'old workers are gone';
 
 done_testing;

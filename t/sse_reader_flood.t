@@ -14,7 +14,7 @@ use OA::Agent;
 use OA::Client qw(request_bytes);
 use OA::Events;
 use OA::Nginx;
-use OA::Util qw(at_exit);
+use OA::Util qw(at_exit wait_for);
 
 my $agent = OA::Agent->new(sub {
     my ($c, $request) = @_;
@@ -78,5 +78,8 @@ for (1 .. $n) {
 cmp_ok $most, '<', 0.5, sprintf 'each event reaches it, within %.3f s', $most;
 
 kill 'KILL', @pids;
+$agent->say('go');
+$reader->rest;
+ok +(wait_for { !$ng->old_worker_pids } 10), 'the old worker is gone';
 
 done_testing;
