@@ -138,7 +138,7 @@ build/unit/o/%.o: $(src)/src/%.c        # nginx's own: its noise is not ours
 	$(checked) -fno-sanitize=undefined -w -c -o $@ $<
 
 
-run:                            ## nginx on loopback, and four things to try
+run:                            ## nginx on loopback, and five things to try
 	@build-aux/deps build
 	@$(submake) build
 	@demo/run

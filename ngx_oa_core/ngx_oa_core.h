@@ -225,6 +225,8 @@ typedef enum {
     NGX_OA_COUNT_STREAM_GAPS,          /* likewise */
     NGX_OA_COUNT_STREAM_DRAINED,       /* readers asked to come back */
     NGX_OA_COUNT_STREAM_STRANGE,       /* events that were not understood */
+    NGX_OA_COUNT_STREAM_PROMPT_TOKENS, /* of language models, as told */
+    NGX_OA_COUNT_STREAM_COMPLETION_TOKENS,
     NGX_OA_COUNT_MESSAGE_REFUSED,      /* bodies that have none */
     NGX_OA_COUNT_MESSAGE_RULES,        /* plus each of oa_message_rule_e */
 
@@ -232,6 +234,7 @@ typedef enum {
 } ngx_oa_count_e;
 
 void ngx_oa_count(ngx_oa_count_e what);
+void ngx_oa_count_more(ngx_oa_count_e what, ngx_uint_t n);
 
 
 /* Duties: what one worker does for all */

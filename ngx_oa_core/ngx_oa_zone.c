@@ -427,6 +427,13 @@ ngx_oa_zone_pages(ngx_oa_zone_t *zone, ngx_uint_t *npages)
 void
 ngx_oa_count(ngx_oa_count_e what)
 {
+    ngx_oa_count_more(what, 1);
+}
+
+
+void
+ngx_oa_count_more(ngx_oa_count_e what, ngx_uint_t n)
+{
     ngx_oa_shm_t  *shm;
 
     if (ngx_oa_zone_running == NULL) {
@@ -436,5 +443,5 @@ ngx_oa_count(ngx_oa_count_e what)
     shm = ngx_oa_zone_running->shm;
 
     (void) ngx_atomic_fetch_add(
-               &shm->counters[ngx_worker % NGX_OA_COUNTER_SETS][what], 1);
+               &shm->counters[ngx_worker % NGX_OA_COUNTER_SETS][what], n);
 }

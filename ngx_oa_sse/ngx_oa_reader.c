@@ -29,6 +29,7 @@ static void ngx_oa_reader_leave(ngx_oa_reader_t *rd);
 static void ngx_oa_reader_finalize(ngx_oa_reader_t *rd, ngx_int_t rc);
 static ngx_int_t ngx_oa_reader_open(ngx_http_request_t *r,
     const ngx_str_t *name);
+static ngx_int_t ngx_oa_reader_name(ngx_oa_reader_t *rd);
 static void ngx_oa_reader_event(ngx_event_t *ev);
 static void ngx_oa_reader_write(ngx_http_request_t *r);
 static ngx_int_t ngx_oa_reader_run(ngx_oa_reader_t *rd);
@@ -131,7 +132,9 @@ ngx_oa_reader_begin(ngx_http_request_t *r, oa_stream_ref_t ref,
 
         if (rc == NGX_OK) {
             rd->state = NGX_OA_READER_OPEN;
-            rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
+            rc = (r->method == NGX_HTTP_GET && seq == 0)
+                 ? ngx_oa_reader_name(rd)
+                 : ngx_http_send_special(r, NGX_HTTP_FLUSH);
         }
 
         if (rc == NGX_ERROR) {
@@ -256,6 +259,25 @@ ngx_oa_reader_open(ngx_http_request_t *r, const ngx_str_t *name)
     rc = ngx_http_send_header(r);
 
     return (rc == NGX_OK || rc == NGX_AGAIN) ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * An EventSource that is cut before the first event has no id to come back
+ * with, and would begin another stream: it gets the name first.
+ */
+
+static ngx_int_t
+ngx_oa_reader_name(ngx_oa_reader_t *rd)
+{
+    u_char            text[OA_STREAM_EVENT_LINE_MAX + 1];
+    oa_sse_message_t  message;
+
+    ngx_memzero(&message, sizeof(oa_sse_message_t));
+
+    message.id = rd->name;
+
+    return ngx_oa_reader_copy(rd, text, oa_sse_message(text, &message) - text);
 }
 
 

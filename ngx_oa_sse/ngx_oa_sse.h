@@ -90,8 +90,22 @@ extern ngx_module_t  ngx_oa_sse_module;
 char *ngx_oa_sse_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_oa_sse_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_oa_sse_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-extern ngx_conf_enum_t  ngx_oa_sse_dialects[];
-extern ngx_conf_num_bounds_t  ngx_oa_sse_bounds;
+char *ngx_oa_sse_dialect(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_oa_sse_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* "post" of a directive that is a number: how nginx reads it, and what may be
+   there. */
+typedef struct {
+    char                      *(*set)(ngx_conf_t *cf, ngx_command_t *cmd,
+                                   void *conf);
+    ngx_uint_t                   min;
+    ngx_uint_t                   max;
+    const char                  *expected;
+} ngx_oa_sse_range_t;
+
+extern ngx_oa_sse_range_t  ngx_oa_sse_time;
+extern ngx_oa_sse_range_t  ngx_oa_sse_size;
+extern ngx_oa_sse_range_t  ngx_oa_sse_count;
 
 /* The content handler: ngx_oa_sse_handler.c */
 ngx_int_t ngx_oa_sse_handler(ngx_http_request_t *r);
@@ -146,6 +160,10 @@ typedef struct {
  */
 ngx_int_t ngx_oa_target(ngx_http_request_t *r, ngx_oa_sse_loc_conf_t *slcf,
     ngx_oa_target_t *target);
+
+/* Does the host end with one of the suffixes of oa_sse_pass, if it has any? */
+ngx_uint_t ngx_oa_target_is_allowed(ngx_oa_sse_loc_conf_t *slcf,
+    const ngx_str_t *host);
 
 /*
  * What is sent to it, with the body, in a memory of its own (ngx_alloc()):

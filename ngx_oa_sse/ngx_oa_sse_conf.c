@@ -1,6 +1,6 @@
 
 /*
- * The directives of streams that take more than a number.
+ * The directives of streams.
  */
 
 
@@ -12,20 +12,31 @@ static ngx_int_t ngx_oa_sse_check_url(ngx_conf_t *cf,
     ngx_oa_sse_loc_conf_t *slcf, ngx_str_t *url);
 static ngx_int_t ngx_oa_sse_check_host(ngx_conf_t *cf,
     ngx_oa_sse_loc_conf_t *slcf, ngx_str_t *host);
-static ngx_int_t ngx_oa_sse_check_static(ngx_conf_t *cf, ngx_str_t *url);
+static ngx_int_t ngx_oa_sse_check_static(ngx_conf_t *cf,
+    ngx_oa_sse_loc_conf_t *slcf, ngx_str_t *host);
+static ngx_int_t ngx_oa_sse_parse(ngx_conf_t *cf, ngx_str_t *host,
+    ngx_url_t *u);
 static ngx_http_complex_value_t *ngx_oa_sse_compile(ngx_conf_t *cf,
     ngx_str_t *value);
 
 
-ngx_conf_enum_t  ngx_oa_sse_dialects[] = {
-    { ngx_string("seed"), OA_DIALECT_SEED },
-    { ngx_string("openclaw"), OA_DIALECT_OPENCLAW },
-    { ngx_string("raw"), OA_DIALECT_RAW },
-    { ngx_null_string, 0 }
+/* more than a timer of 32 bits holds is no limit any more */
+
+ngx_oa_sse_range_t  ngx_oa_sse_time = {
+    ngx_conf_set_msec_slot, 1, 24 * 24 * 60 * 60 * (ngx_uint_t) 1000,
+    "a time above 0 and of at most 24d"
 };
 
-ngx_conf_num_bounds_t  ngx_oa_sse_bounds = {
-    ngx_conf_check_num_bounds, 0, 100000
+ngx_oa_sse_range_t  ngx_oa_sse_size = {
+    ngx_conf_set_size_slot,
+    OA_STREAM_PAGES_MIN * NGX_OA_PAGE_SIZE,
+    OA_STREAM_PAGES_MAX * NGX_OA_PAGE_SIZE,
+    "a size between 8k and 16m"
+};
+
+ngx_oa_sse_range_t  ngx_oa_sse_count = {
+    ngx_conf_set_num_slot, 0, 100000,
+    "a number up to 100000, 0 for no limit"
 };
 
 
@@ -138,6 +149,17 @@ ngx_oa_sse_check_url(ngx_conf_t *cf, ngx_oa_sse_loc_conf_t *slcf,
     ngx_str_t                host;
     ngx_oa_sse_main_conf_t  *smcf;
 
+    last = url->data + url->len;
+
+    for (p = url->data; p < last; p++) {
+        if (*p <= ' ' || *p == 0x7f || *p == '#') {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid URL \"%V\", expected one without "
+                               "spaces, control characters and \"#\"", url);
+            return NGX_ERROR;
+        }
+    }
+
     if (ngx_strncasecmp(url->data, (u_char *) "http://", 7) == 0) {
         len = 7;
 
@@ -163,7 +185,6 @@ ngx_oa_sse_check_url(ngx_conf_t *cf, ngx_oa_sse_loc_conf_t *slcf,
         return NGX_ERROR;
     }
 
-    last = url->data + url->len;
     host.data = url->data + len;
 
     for (p = host.data; p < last && *p != '/' && *p != '?'; p++) {
@@ -179,16 +200,9 @@ ngx_oa_sse_check_url(ngx_conf_t *cf, ngx_oa_sse_loc_conf_t *slcf,
         return NGX_ERROR;
     }
 
-    if (ngx_strlchr(host.data, p, '$')) {
-        return ngx_oa_sse_check_host(cf, slcf, &host);
-    }
-
-    /* arguments may have variables, and still be those of a known host */
-
-    host.len += len;
-    host.data = url->data;
-
-    return ngx_oa_sse_check_static(cf, &host);
+    return ngx_strlchr(host.data, p, '$')
+           ? ngx_oa_sse_check_host(cf, slcf, &host)
+           : ngx_oa_sse_check_static(cf, slcf, &host);
 }
 
 
@@ -198,21 +212,30 @@ static ngx_int_t
 ngx_oa_sse_check_host(ngx_conf_t *cf, ngx_oa_sse_loc_conf_t *slcf,
     ngx_str_t *host)
 {
-    u_char      *p, *last;
-    ngx_str_t    name;
-    ngx_uint_t   i;
+    u_char      *p, *dst, *last;
+    ngx_str_t    name, sample;
+    ngx_url_t    u;
+    ngx_uint_t   i, brace;
 
+    sample.data = ngx_pnalloc(cf->pool, host->len);
+    if (sample.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    dst = sample.data;
     last = host->data + host->len;
 
     for (p = host->data; p < last; /* void */ ) {
 
-        if (*p++ != '$') {
+        if (*p != '$') {
+            *dst++ = *p++;
             continue;
         }
 
-        if (p < last && *p == '{') {
-            p++;
-        }
+        p++;
+
+        brace = (p < last && *p == '{');
+        p += brace;
 
         name.data = p;
 
@@ -224,6 +247,10 @@ ngx_oa_sse_check_host(ngx_conf_t *cf, ngx_oa_sse_loc_conf_t *slcf,
         }
 
         name.len = p - name.data;
+
+        if (brace && p < last && *p == '}') {
+            p++;
+        }
 
         for (i = 0; i < NGX_OA_SSE_HOSTS; i++) {
             if (name.len == ngx_oa_sse_hosts[i].len
@@ -241,6 +268,19 @@ ngx_oa_sse_check_host(ngx_conf_t *cf, ngx_oa_sse_loc_conf_t *slcf,
                                "$oa_flycast_host, or \"allow=SUFFIX\"", &name);
             return NGX_ERROR;
         }
+
+        *dst++ = '1';
+    }
+
+    sample.len = dst - sample.data;
+
+    /* with anything for its variables it must be a host, maybe with a port */
+
+    if (ngx_oa_sse_parse(cf, &sample, &u) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid host in the URL \"%V\"%s%s", host,
+                           u.err ? ": " : "", u.err ? u.err : "");
+        return NGX_ERROR;
     }
 
     /* be it an address by chance, a name is what it is meant to be */
@@ -250,21 +290,22 @@ ngx_oa_sse_check_host(ngx_conf_t *cf, ngx_oa_sse_loc_conf_t *slcf,
 
 
 static ngx_int_t
-ngx_oa_sse_check_static(ngx_conf_t *cf, ngx_str_t *url)
+ngx_oa_sse_check_static(ngx_conf_t *cf, ngx_oa_sse_loc_conf_t *slcf,
+    ngx_str_t *host)
 {
     ngx_url_t  u;
 
-    ngx_memzero(&u, sizeof(ngx_url_t));
-
-    u.url.data = ngx_strlchr(url->data, url->data + url->len, '/') + 2;
-    u.url.len = url->data + url->len - u.url.data;
-    u.default_port = 80;
-    u.no_resolve = 1;
-
-    if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.family == AF_UNIX) {
+    if (ngx_oa_sse_parse(cf, host, &u) != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid host in the URL \"%V\"%s%s", url,
+                           "invalid host in the URL \"%V\"%s%s", host,
                            u.err ? ": " : "", u.err ? u.err : "");
+        return NGX_ERROR;
+    }
+
+    if (!ngx_oa_target_is_allowed(slcf, &u.host)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "host \"%V\" ends with none of the suffixes of "
+                           "\"allow\"", &u.host);
         return NGX_ERROR;
     }
 
@@ -279,11 +320,29 @@ ngx_oa_sse_check_static(ngx_conf_t *cf, ngx_str_t *url)
 }
 
 
+static ngx_int_t
+ngx_oa_sse_parse(ngx_conf_t *cf, ngx_str_t *host, ngx_url_t *u)
+{
+    ngx_memzero(u, sizeof(ngx_url_t));
+
+    u->url = *host;
+    u->default_port = 80;
+    u->no_resolve = 1;
+
+    if (ngx_parse_url(cf->pool, u) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return (u->family == AF_UNIX || u->host.len == 0) ? NGX_ERROR : NGX_OK;
+}
+
+
 char *
 ngx_oa_sse_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_oa_sse_loc_conf_t *slcf = conf;
 
+    size_t      i;
     ngx_str_t  *value;
 
     if (slcf->token.data || slcf->token_value) {
@@ -303,8 +362,87 @@ ngx_oa_sse_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return slcf->token_value ? NGX_CONF_OK : NGX_CONF_ERROR;
     }
 
-    return ngx_oa_secret(cf, &value[1], &slcf->token) == NGX_OK
-           ? NGX_CONF_OK : NGX_CONF_ERROR;
+    if (ngx_oa_secret(cf, &value[1], &slcf->token) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < slcf->token.len; i++) {
+        if (slcf->token.data[i] <= ' ' || slcf->token.data[i] >= 0x7f) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" holds no token, expected visible "
+                               "characters of ASCII alone", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_oa_sse_dialect(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_oa_sse_loc_conf_t *slcf = conf;
+
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    if (slcf->dialect != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 0; i < OA_DIALECTS; i++) {
+        if (value[1].len == oa_dialect_names[i].len
+            && ngx_strncmp(value[1].data, oa_dialect_names[i].data,
+                           value[1].len)
+               == 0)
+        {
+            slcf->dialect = i;
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid dialect \"%V\", expected \"seed\", "
+                       "\"openclaw\" or \"raw\"", &value[1]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_oa_sse_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                 *value;
+    ngx_uint_t                *number;
+    ngx_command_t              plain;
+    const ngx_oa_sse_range_t  *range;
+
+    range = cmd->post;
+    number = (ngx_uint_t *) ((char *) conf + cmd->offset);
+
+    if (*number != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    plain = *cmd;
+    plain.post = NULL;
+
+    if (range->set(cf, &plain, conf) == NGX_CONF_OK
+        && *number >= range->min && *number <= range->max)
+    {
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" of \"%V\", expected %s",
+                       &value[1], &cmd->name, range->expected);
+
+    return NGX_CONF_ERROR;
 }
 
 

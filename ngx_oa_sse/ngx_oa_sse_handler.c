@@ -399,8 +399,11 @@ ngx_oa_sse_resume(ngx_oa_sse_request_t *rq, ngx_str_t *text)
         return ngx_oa_sse_no_content(r);
     }
 
-    if (rc == NGX_DECLINED && id.seq && ngx_oa_reader_is_sse(r)) {
+    /* an EventSource comes back by the header, if only with a stream's name */
 
+    if (rc == NGX_DECLINED && ngx_oa_reader_is_sse(r)
+        && (id.seq || ngx_oa_request_header(r, &ngx_oa_last_event_id, NULL)))
+    {
         if (ngx_oa_sse_name(rq, id.stream, &name) != NGX_OK) {
             return NGX_ERROR;
         }
@@ -463,8 +466,7 @@ ngx_oa_sse_find(ngx_oa_sse_request_t *rq, ngx_str_t *text, oa_stream_id_t *id,
     ngx_uint_t  tries;
 
     if (oa_stream_id_parse(text, id) != NGX_OK) {
-        id->seq = 0;
-        return NGX_DECLINED;
+        return ngx_oa_sse_not_found(rq);
     }
 
     if (id->router.len != rq->main->router.len
@@ -708,7 +710,8 @@ static ngx_int_t
 ngx_oa_sse_translate(ngx_oa_sse_request_t *rq, const ngx_str_t *body,
     ngx_str_t *sent)
 {
-    u_char                *buf;
+    u_char                *buf, text[OA_STREAM_ID * 2];
+    ngx_str_t              user;
     const char            *why;
     ngx_oa_problem_t       problem;
     ngx_http_request_t    *r;
@@ -747,16 +750,23 @@ ngx_oa_sse_translate(ngx_oa_sse_request_t *rq, const ngx_str_t *body,
 
     ngx_oa_sse_log_rules(rq, &request.message);
 
-    sent->len = oa_dialect_body_size(rq->conf->dialect, &request,
-                                     &rq->identity.sub);
+    ngx_str_null(&user);
+
+    /* a sub is nobody's own without its issuer, and none of an agent's affair */
+
+    if (rq->identity.who == NGX_OA_KNOWN) {
+        user.len = ngx_hex_dump(text, rq->stream.owner, OA_STREAM_ID) - text;
+        user.data = text;
+    }
+
+    sent->len = oa_dialect_body_size(rq->conf->dialect, &request, &user);
 
     sent->data = ngx_pnalloc(r->pool, sent->len);
     if (sent->data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    (void) oa_dialect_body(sent->data, rq->conf->dialect, &request,
-                           &rq->identity.sub);
+    (void) oa_dialect_body(sent->data, rq->conf->dialect, &request, &user);
 
     return NGX_OK;
 }

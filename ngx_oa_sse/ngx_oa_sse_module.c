@@ -42,10 +42,10 @@ static ngx_command_t  ngx_oa_sse_commands[] = {
 
     { ngx_string("oa_sse_dialect"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_oa_sse_dialect,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_oa_sse_loc_conf_t, dialect),
-      ngx_oa_sse_dialects },
+      0,
+      NULL },
 
     { ngx_string("oa_sse_token"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
@@ -63,45 +63,45 @@ static ngx_command_t  ngx_oa_sse_commands[] = {
 
     { ngx_string("oa_sse_heartbeat"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_oa_sse_number,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_oa_sse_loc_conf_t, heartbeat),
-      NULL },
+      &ngx_oa_sse_time },
 
     { ngx_string("oa_sse_buffer"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_oa_sse_number,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_oa_sse_loc_conf_t, buffer),
-      NULL },
+      &ngx_oa_sse_size },
 
     { ngx_string("oa_sse_keep"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_oa_sse_number,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_oa_sse_loc_conf_t, keep),
-      NULL },
+      &ngx_oa_sse_time },
 
     { ngx_string("oa_sse_idle_timeout"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_oa_sse_number,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_oa_sse_loc_conf_t, idle_timeout),
-      NULL },
+      &ngx_oa_sse_time },
 
     { ngx_string("oa_sse_max_duration"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_oa_sse_number,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_oa_sse_loc_conf_t, max_duration),
-      NULL },
+      &ngx_oa_sse_time },
 
     { ngx_string("oa_sse_max_streams"),
       NGX_OA_HTTP_SRV_LOC|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
+      ngx_oa_sse_number,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_oa_sse_loc_conf_t, max_streams),
-      &ngx_oa_sse_bounds },
+      &ngx_oa_sse_count },
 
       ngx_null_command
 };
@@ -214,23 +214,6 @@ ngx_oa_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (conf->token.data == NULL && conf->token_value == NULL) {
         conf->token = prev->token;
         conf->token_value = prev->token_value;
-    }
-
-    if (conf->heartbeat == 0 || conf->idle_timeout == 0
-        || conf->max_duration == 0)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"oa_sse_heartbeat\", \"oa_sse_idle_timeout\" and "
-                           "\"oa_sse_max_duration\" must be above 0");
-        return NGX_CONF_ERROR;
-    }
-
-    if (conf->buffer < OA_STREAM_PAGES_MIN * NGX_OA_PAGE_SIZE
-        || conf->buffer > OA_STREAM_PAGES_MAX * NGX_OA_PAGE_SIZE)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"oa_sse_buffer\" must be between 8k and 16m");
-        return NGX_CONF_ERROR;
     }
 
     if (conf->url && ngx_oa_sse_digest_location(cf, conf) != NGX_OK) {

@@ -53,6 +53,7 @@ static void ngx_oa_stream_agent_failed(ngx_oa_stream_t *st,
     oa_sse_error_t *error);
 static void ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
     oa_sse_error_t *error);
+static void ngx_oa_stream_tell_usage(ngx_oa_stream_t *st);
 static void ngx_oa_stream_timer(ngx_event_t *ev);
 static void ngx_oa_stream_set_timer(ngx_oa_stream_t *st);
 
@@ -837,6 +838,8 @@ ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
                   "stream \"%V\" has ended: %V", &st->name,
                   &ngx_oa_ends[end].code);
 
+    ngx_oa_stream_tell_usage(st);
+
     /* those who read it go on by themselves */
 
     while (!ngx_queue_empty(&st->readers)) {
@@ -861,6 +864,33 @@ ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
     }
 
     ngx_free(st);
+}
+
+
+/* Whose stream it was tells the access log, by $sent_http_oa_stream. */
+
+static void
+ngx_oa_stream_tell_usage(ngx_oa_stream_t *st)
+{
+    oa_dialect_usage_t  *usage;
+
+    ngx_oa_count_more(NGX_OA_COUNT_STREAM_STRANGE, st->dialect.strange);
+
+    usage = &st->dialect.usage;
+
+    if (usage->prompt < 0 && usage->completion < 0 && usage->total < 0) {
+        return;
+    }
+
+    ngx_oa_count_more(NGX_OA_COUNT_STREAM_PROMPT_TOKENS,
+                      ngx_max(usage->prompt, 0));
+    ngx_oa_count_more(NGX_OA_COUNT_STREAM_COMPLETION_TOKENS,
+                      ngx_max(usage->completion, 0));
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "stream \"%V\": tokens used: prompt %L, completion %L, "
+                  "total %L", &st->name, usage->prompt, usage->completion,
+                  usage->total);
 }
 
 

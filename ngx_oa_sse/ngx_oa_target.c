@@ -24,8 +24,6 @@ typedef struct {
 } ngx_oa_target_headers_t;
 
 
-static ngx_uint_t ngx_oa_target_is_allowed(ngx_oa_sse_loc_conf_t *slcf,
-    const ngx_str_t *host);
 static ngx_int_t ngx_oa_target_uri(ngx_http_request_t *r, ngx_str_t *path,
     ngx_str_t *uri);
 static ngx_int_t ngx_oa_target_args(ngx_http_request_t *r, ngx_str_t *args);
@@ -132,7 +130,7 @@ ngx_oa_target(ngx_http_request_t *r, ngx_oa_sse_loc_conf_t *slcf,
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_oa_target_is_allowed(ngx_oa_sse_loc_conf_t *slcf, const ngx_str_t *host)
 {
     u_char      *p;

@@ -63,8 +63,9 @@ ngx_int_t oa_dialect_read(const ngx_str_t *body, size_t max, u_char *buf,
  * The body for the machine.  seed: {"message":"..."}.  openclaw: a chat
  * completion that is streamed, with usage.  Its "user", by which OpenClaw
  * finds a conversation again, is made of user, a text of ours that is the
- * same each time the same person comes, and the session: USER:SESSION, or one
- * of them, or left out.
+ * same each time the same person comes and has no colon, and the session:
+ * USER:SESSION, USER, or for who is nobody :SESSION, or left out.  A session is
+ * what a client says: it must not make its user somebody else.
  */
 size_t oa_dialect_body_size(oa_dialect_e dialect,
     const oa_dialect_request_t *request, const ngx_str_t *user);

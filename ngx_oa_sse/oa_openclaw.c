@@ -68,12 +68,11 @@ oa_openclaw_body_size(const oa_dialect_request_t *request,
 
     if (user->len || request->session.len) {
         size += oa_openclaw_user.len + oa_json_escape_size(user)
-                + oa_json_escape_size(&request->session)
                 + oa_openclaw_user_end.len;
     }
 
-    if (user->len && request->session.len) {
-        size++;
+    if (request->session.len) {
+        size += 1 + oa_json_escape_size(&request->session);
     }
 
     return size;
@@ -90,11 +89,11 @@ oa_openclaw_body(u_char *p, const oa_dialect_request_t *request,
         p = oa_dialect_put(p, &oa_openclaw_user);
         p = oa_json_escape(p, user);
 
-        if (user->len && request->session.len) {
+        if (request->session.len) {
             *p++ = ':';
+            p = oa_json_escape(p, &request->session);
         }
 
-        p = oa_json_escape(p, &request->session);
         p = oa_dialect_put(p, &oa_openclaw_user_end);
     }
 

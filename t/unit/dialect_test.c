@@ -137,7 +137,7 @@ test_requests(void)
     is_body("a session of 128", OA_DIALECT_OPENCLAW,
             "{\"message\":\"a\",\"sessionId\":\"" N128 "\"}", "",
             "{\"model\":\"openclaw\",\"stream\":true,\"stream_options\":"
-            "{\"include_usage\":true},\"user\":\"" N128 "\",\"messages\":"
+            "{\"include_usage\":true},\"user\":\":" N128 "\",\"messages\":"
             "[{\"role\":\"user\",\"content\":\"a\"}]}");
 
     is_body("cut", OA_DIALECT_SEED,
@@ -162,7 +162,7 @@ test_requests(void)
     is_body("openclaw, no user", OA_DIALECT_OPENCLAW,
             "{\"message\":\"Hi\",\"sessionId\":\"s\"}", "",
             "{\"model\":\"openclaw\",\"stream\":true,\"stream_options\":"
-            "{\"include_usage\":true},\"user\":\"s\",\"messages\":"
+            "{\"include_usage\":true},\"user\":\":s\",\"messages\":"
             "[{\"role\":\"user\",\"content\":\"Hi\"}]}");
 
     is_body("openclaw, nobody", OA_DIALECT_OPENCLAW,
