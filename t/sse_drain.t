@@ -59,7 +59,7 @@ sub data { join ' ', map { $_->{data} } @_ }
 
 my $one = begin('/one');
 my $two = begin('/two', http2 => 1);
-my $silent = begin('/held');
+my $silent = begin('/held', method => 'POST', body => '{"message":"a"}');
 my $held = begin('/held', accept => undef);
 is data($_->next), 1, 'a stream' for $one, $two;
 is $silent->status, 200, 'and one without an event';

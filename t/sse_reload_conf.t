@@ -74,7 +74,7 @@ sub becomes {
 
 my $back = becomes('settings', conf($other->url, more =>
     'oa_sse_heartbeat 100ms; oa_sse_idle_timeout 100ms; oa_sse_buffer 8k;
-     oa_sse_max_duration 100ms; oa_sse_keep 0; oa_sse_dialect raw;'));
+     oa_sse_max_duration 100ms; oa_sse_keep 100ms; oa_sse_dialect raw;'));
 is $back->next->{data}, $read, 'who comes back reads it';
 ok $back->wait_comment, 'with a heartbeat as it is now';
 is scalar($stream->comments), 0, 'the other one has none';
