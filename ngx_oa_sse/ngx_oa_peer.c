@@ -26,6 +26,7 @@ struct ngx_oa_peer_s {
 };
 
 
+static void ngx_oa_peer_connect_to(ngx_oa_stream_t *st, ngx_str_t address);
 static void ngx_oa_peer_resolved(void *data, const char *error);
 static void ngx_oa_peer_try(ngx_oa_stream_t *st);
 static ngx_int_t ngx_oa_peer_try_address(ngx_oa_stream_t *st,
@@ -33,6 +34,7 @@ static ngx_int_t ngx_oa_peer_try_address(ngx_oa_stream_t *st,
 static ngx_int_t ngx_oa_peer_get(ngx_peer_connection_t *pc, void *data);
 static void ngx_oa_peer_event(ngx_event_t *ev);
 static void ngx_oa_peer_established(ngx_oa_stream_t *st);
+static void ngx_oa_peer_fail(ngx_oa_stream_t *st, const char *why);
 #if (NGX_SSL)
 static void ngx_oa_peer_handshake(ngx_oa_stream_t *st);
 static void ngx_oa_peer_shaken(ngx_connection_t *c);
@@ -40,10 +42,18 @@ static ngx_uint_t ngx_oa_peer_is_the_one(ngx_oa_stream_t *st);
 #endif
 
 
+static const ngx_str_t  ngx_oa_peer_localhost = ngx_string("127.0.0.1");
+
+
 void
 ngx_oa_peer_connect(ngx_oa_stream_t *st, const ngx_oa_target_t *target)
 {
     ngx_oa_peer_t  *peer;
+
+    if (target->host.len == 0) {
+        ngx_oa_stream_end(st, NGX_OA_END_UNREACHABLE);
+        return;
+    }
 
     peer = ngx_calloc(sizeof(ngx_oa_peer_t) + target->host.len,
                       ngx_cycle->log);
@@ -63,10 +73,14 @@ ngx_oa_peer_connect(ngx_oa_stream_t *st, const ngx_oa_target_t *target)
     ngx_memcpy(peer->text, target->host.data, target->host.len);
 
     if (peer->literal) {
-        peer->resolve.naddrs = 1;
-        peer->resolve.addrs[0] = peer->host;
+        ngx_oa_peer_connect_to(st, peer->host);
+        return;
+    }
 
-        ngx_oa_peer_try(st);
+    if (peer->host.len == sizeof("localhost") - 1
+        && ngx_strncasecmp(peer->host.data, (u_char *) "localhost", 9) == 0)
+    {
+        ngx_oa_peer_connect_to(st, ngx_oa_peer_localhost);
         return;
     }
 
@@ -74,6 +88,16 @@ ngx_oa_peer_connect(ngx_oa_stream_t *st, const ngx_oa_target_t *target)
     peer->resolve.data = st;
 
     ngx_oa_resolve(&peer->resolve, &peer->host);
+}
+
+
+static void
+ngx_oa_peer_connect_to(ngx_oa_stream_t *st, ngx_str_t address)
+{
+    st->peer->resolve.naddrs = 1;
+    st->peer->resolve.addrs[0] = address;
+
+    ngx_oa_peer_try(st);
 }
 
 
@@ -97,7 +121,7 @@ ngx_oa_peer_resolved(void *data, const char *error)
     ngx_oa_stream_t *st = data;
 
     if (error) {
-        ngx_oa_stream_fail(st, NGX_OA_END_UNREACHABLE, 0, error);
+        ngx_oa_peer_fail(st, error);
         return;
     }
 
@@ -137,8 +161,7 @@ ngx_oa_peer_try(ngx_oa_stream_t *st)
         }
     }
 
-    ngx_oa_stream_fail(st, NGX_OA_END_UNREACHABLE, 0,
-                       "no address of the machine takes a connection");
+    ngx_oa_peer_fail(st, "no address of it takes a connection");
 }
 
 
@@ -269,6 +292,17 @@ ngx_oa_peer_established(ngx_oa_stream_t *st)
 }
 
 
+static void
+ngx_oa_peer_fail(ngx_oa_stream_t *st, const char *why)
+{
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "stream \"%V\" failed: machine \"%V\": %s", &st->name,
+                  &st->peer->host, why);
+
+    ngx_oa_stream_end(st, NGX_OA_END_UNREACHABLE);
+}
+
+
 #if (NGX_SSL)
 
 static void
@@ -325,22 +359,19 @@ ngx_oa_peer_shaken(ngx_connection_t *c)
     }
 
     if (!c->ssl->handshaked) {
-        ngx_oa_stream_fail(st, NGX_OA_END_UNREACHABLE, 0,
-                           "the TLS handshake failed");
+        ngx_oa_peer_fail(st, "the TLS handshake failed");
         return;
     }
 
     rc = SSL_get_verify_result(c->ssl->connection);
 
     if (rc != X509_V_OK) {
-        ngx_oa_stream_fail(st, NGX_OA_END_UNREACHABLE, 0,
-                           X509_verify_cert_error_string(rc));
+        ngx_oa_peer_fail(st, X509_verify_cert_error_string(rc));
         return;
     }
 
     if (!ngx_oa_peer_is_the_one(st)) {
-        ngx_oa_stream_fail(st, NGX_OA_END_UNREACHABLE, 0,
-                           "the certificate is for another name");
+        ngx_oa_peer_fail(st, "the certificate is for another name");
         return;
     }
 

@@ -29,6 +29,7 @@ static void ngx_oa_reader_leave(ngx_oa_reader_t *rd);
 static void ngx_oa_reader_finalize(ngx_oa_reader_t *rd, ngx_int_t rc);
 static ngx_int_t ngx_oa_reader_open(ngx_http_request_t *r,
     const ngx_str_t *name);
+static ngx_int_t ngx_oa_reader_send_head(ngx_oa_reader_t *rd, uint64_t seq);
 static ngx_int_t ngx_oa_reader_name(ngx_oa_reader_t *rd);
 static void ngx_oa_reader_event(ngx_event_t *ev);
 static void ngx_oa_reader_write(ngx_http_request_t *r);
@@ -132,9 +133,7 @@ ngx_oa_reader_begin(ngx_http_request_t *r, oa_stream_ref_t ref,
 
         if (rc == NGX_OK) {
             rd->state = NGX_OA_READER_OPEN;
-            rc = (r->method == NGX_HTTP_GET && seq == 0)
-                 ? ngx_oa_reader_name(rd)
-                 : ngx_http_send_special(r, NGX_HTTP_FLUSH);
+            rc = ngx_oa_reader_send_head(rd, seq);
         }
 
         if (rc == NGX_ERROR) {
@@ -259,6 +258,31 @@ ngx_oa_reader_open(ngx_http_request_t *r, const ngx_str_t *name)
     rc = ngx_http_send_header(r);
 
     return (rc == NGX_OK || rc == NGX_AGAIN) ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * The first event may take its time.  Of HTTP/2 over TLS nginx keeps the head
+ * in a buffer as long as it has no data to send, whoever asks for a flush.
+ */
+
+static ngx_int_t
+ngx_oa_reader_send_head(ngx_oa_reader_t *rd, uint64_t seq)
+{
+    ngx_http_request_t  *r;
+
+    r = rd->request;
+
+    if (r->method == NGX_HTTP_GET && seq == 0) {
+        return ngx_oa_reader_name(rd);
+    }
+
+    if (r->http_version >= NGX_HTTP_VERSION_20) {
+        return ngx_oa_reader_copy(rd, oa_sse_heartbeat.data,
+                                  oa_sse_heartbeat.len);
+    }
+
+    return ngx_http_send_special(r, NGX_HTTP_FLUSH);
 }
 
 

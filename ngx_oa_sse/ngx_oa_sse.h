@@ -110,6 +110,9 @@ extern ngx_oa_sse_range_t  ngx_oa_sse_count;
 /* The content handler: ngx_oa_sse_handler.c */
 ngx_int_t ngx_oa_sse_handler(ngx_http_request_t *r);
 
+/* NGX_OA_SSE_BODY_MAX, also where client_max_body_size allows more. */
+void ngx_oa_sse_limit_bodies(void);
+
 
 /* How a stream ends */
 
@@ -161,6 +164,9 @@ typedef struct {
 ngx_int_t ngx_oa_target(ngx_http_request_t *r, ngx_oa_sse_loc_conf_t *slcf,
     ngx_oa_target_t *target);
 
+/* Has it no byte below "least" (but tab where that is space), nor DEL? */
+ngx_uint_t ngx_oa_target_is_text(const ngx_str_t *s, u_char least);
+
 /* Does the host end with one of the suffixes of oa_sse_pass, if it has any? */
 ngx_uint_t ngx_oa_target_is_allowed(ngx_oa_sse_loc_conf_t *slcf,
     const ngx_str_t *host);
@@ -207,6 +213,8 @@ struct ngx_oa_stream_s {
     size_t                       size;
     size_t                       len;
 
+    size_t                       unseen;       /* written since its readers
+                                                  had their turn */
     oa_response_t                response;
     oa_sse_t                     sse;
     oa_dialect_t                 dialect;
@@ -246,7 +254,10 @@ void ngx_oa_stream_is_alone(ngx_oa_stream_t *st);
 /* The way to the machine: ngx_oa_peer.c */
 
 
-/* Begins; ngx_oa_stream_connected() is called, or the stream fails. */
+/*
+ * Begins; ngx_oa_stream_connected() is called, or the stream fails, as it does
+ * where the target has no host.
+ */
 void ngx_oa_peer_connect(ngx_oa_stream_t *st, const ngx_oa_target_t *target);
 void ngx_oa_peer_free(ngx_oa_stream_t *st);
 void ngx_oa_stream_connected(ngx_oa_stream_t *st);

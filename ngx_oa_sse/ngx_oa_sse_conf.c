@@ -477,6 +477,13 @@ ngx_oa_sse_set_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
+    if (!ngx_oa_target_is_text(&value[2], 0x20)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the value of header \"%V\" has a control "
+                           "character", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
     if (slcf->headers == NGX_CONF_UNSET_PTR) {
         slcf->headers = ngx_array_create(cf->pool, 4,
                                          sizeof(ngx_oa_sse_header_t));

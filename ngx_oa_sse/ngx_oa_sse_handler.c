@@ -31,6 +31,8 @@ typedef struct {
 } ngx_oa_sse_request_t;
 
 
+static ngx_int_t ngx_oa_sse_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
 static void ngx_oa_sse_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_oa_sse_run(ngx_http_request_t *r);
 static ngx_int_t ngx_oa_sse_answer(ngx_oa_sse_request_t *rq,
@@ -112,17 +114,14 @@ static const ngx_oa_problem_t  ngx_oa_problem_key = {
     ngx_null_string
 };
 
-static const ngx_oa_problem_t  ngx_oa_problem_unreachable = {
-    502, ngx_string("machine_unreachable"),
-    ngx_string("The agent's machine cannot be reached."), 0,
-    ngx_null_string
-};
-
 static const ngx_oa_problem_t  ngx_oa_problem_large = {
     413, ngx_string("body_too_large"),
     ngx_string("The body is too large to begin a stream with."), 0,
     ngx_null_string
 };
+
+
+static ngx_http_request_body_filter_pt  ngx_oa_sse_next_body_filter;
 
 
 ngx_int_t
@@ -151,6 +150,40 @@ ngx_oa_sse_handler(ngx_http_request_t *r)
     rc = ngx_http_read_client_request_body(r, ngx_oa_sse_body_handler);
 
     return (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : NGX_DONE;
+}
+
+
+void
+ngx_oa_sse_limit_bodies(void)
+{
+    ngx_oa_sse_next_body_filter = ngx_http_top_request_body_filter;
+    ngx_http_top_request_body_filter = ngx_oa_sse_body_filter;
+}
+
+
+/* How long it is, a client need not say beforehand. */
+
+static ngx_int_t
+ngx_oa_sse_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    off_t  len;
+
+    if (r->content_handler == ngx_oa_sse_handler) {
+
+        /* as far as it has come: in chunks, in HTTP/2 */
+
+        len = ngx_max(r->headers_in.content_length_n,
+                      r->request_body->received);
+
+        if (len > NGX_OA_SSE_BODY_MAX) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "the body is too large to begin a stream with: %O "
+                          "bytes", len);
+            return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+        }
+    }
+
+    return ngx_oa_sse_next_body_filter(r, in);
 }
 
 
@@ -465,6 +498,8 @@ ngx_oa_sse_find(ngx_oa_sse_request_t *rq, ngx_str_t *text, oa_stream_id_t *id,
     ngx_int_t   rc;
     ngx_uint_t  tries;
 
+    ngx_memzero(info, sizeof(oa_stream_info_t));
+
     if (oa_stream_id_parse(text, id) != NGX_OK) {
         return ngx_oa_sse_not_found(rq);
     }
@@ -601,10 +636,12 @@ ngx_oa_sse_begin(ngx_oa_sse_request_t *rq)
     rc = ngx_oa_target(r, rq->conf, &target);
 
     if (rc == NGX_DECLINED) {
-        return ngx_oa_sse_answer(rq, &ngx_oa_problem_unreachable);
-    }
 
-    if (rc != NGX_OK) {
+        /* a stream that ends at once tells it each client in its way */
+
+        ngx_memzero(&target, sizeof(ngx_oa_target_t));
+
+    } else if (rc != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -633,6 +670,14 @@ ngx_oa_sse_begin(ngx_oa_sse_request_t *rq)
     }
 
     rc = ngx_oa_target_request(r, rq->conf, &target, &sent, &request);
+
+    /* they may be large, and the request will be there for long */
+
+    (void) ngx_pfree(r->pool, body.data);
+
+    if (sent.data != body.data) {
+        (void) ngx_pfree(r->pool, sent.data);
+    }
 
     if (rc == NGX_DECLINED) {
         return NGX_HTTP_BAD_REQUEST;
@@ -767,6 +812,8 @@ ngx_oa_sse_translate(ngx_oa_sse_request_t *rq, const ngx_str_t *body,
     }
 
     (void) oa_dialect_body(sent->data, rq->conf->dialect, &request, &user);
+
+    (void) ngx_pfree(r->pool, buf);
 
     return NGX_OK;
 }

@@ -282,6 +282,8 @@ ngx_oa_sse_postconfiguration(ngx_conf_t *cf)
     }
 #endif
 
+    ngx_oa_sse_limit_bodies();
+
     return ngx_oa_streams_add(cf, smcf);
 }
 

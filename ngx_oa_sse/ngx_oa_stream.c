@@ -17,6 +17,10 @@
 /* reads in a row before others have their turn */
 #define NGX_OA_STREAM_READS  16
 
+/* Of a buffer, what is written before its readers have theirs: with the heads
+   of events, and without the page that is given up next, it has room. */
+#define ngx_oa_stream_turn(buffer)  ((buffer) / 5 * 2)
+
 
 typedef struct {
     u_char                      *start;        /* of what is unfinished */
@@ -571,10 +575,6 @@ ngx_oa_stream_add(ngx_oa_stream_t *st, const oa_sse_event_t *event)
     oa_dialect_act_e     act;
     oa_dialect_frame_t   frame;
 
-    if (event->lines == 0) {
-        return NGX_OK;
-    }
-
     decoded = ngx_oa_stream_decoded;
 
     if (event->raw.len > NGX_OA_STREAM_READ) {
@@ -622,7 +622,7 @@ static void
 ngx_oa_stream_add_event(ngx_oa_stream_t *st, const oa_sse_event_t *event,
     const oa_dialect_frame_t *frame)
 {
-    size_t          len;
+    size_t          len, turn;
     u_char          text[OA_STREAM_EVENT_LINE_MAX], *p, *last;
     ngx_str_t       line, span;
     ngx_uint_t      i;
@@ -636,11 +636,18 @@ ngx_oa_stream_add_event(ngx_oa_stream_t *st, const oa_sse_event_t *event,
     /* a frame is shorter than the event that it is made of */
 
     len = line.len + event->raw.len + 1;
+    turn = ngx_oa_stream_turn(st->conf->buffer);
     p = NULL;
 
-    if (len > st->conf->buffer / 2) {
+    if (len > turn) {
         p = ngx_alloc(len, ngx_cycle->log);
+
+    } else if (st->unseen + len > turn) {
+        ngx_oa_readers_each(&st->readers, ngx_oa_reader_go, NULL);
+        st->unseen = 0;
     }
+
+    st->unseen += len;
 
     last = p;
 

@@ -26,8 +26,8 @@ typedef struct {
 
 static ngx_int_t ngx_oa_target_uri(ngx_http_request_t *r, ngx_str_t *path,
     ngx_str_t *uri);
+static ngx_int_t ngx_oa_target_path(ngx_http_request_t *r, ngx_str_t *path);
 static ngx_int_t ngx_oa_target_args(ngx_http_request_t *r, ngx_str_t *args);
-static ngx_uint_t ngx_oa_target_is_text(const ngx_str_t *s, u_char least);
 static ngx_int_t ngx_oa_target_token(ngx_http_request_t *r,
     ngx_oa_sse_loc_conf_t *slcf, ngx_str_t *token);
 static ngx_int_t ngx_oa_target_add(ngx_oa_target_headers_t *hs,
@@ -59,7 +59,6 @@ static const ngx_str_t  ngx_oa_target_passed[] = {
 
 static const ngx_str_t  ngx_oa_content_type = ngx_string("Content-Type");
 static const ngx_str_t  ngx_oa_request_id = ngx_string("X-Request-Id");
-static const ngx_str_t  ngx_oa_localhost = ngx_string("127.0.0.1");
 
 
 ngx_int_t
@@ -119,13 +118,6 @@ ngx_oa_target(ngx_http_request_t *r, ngx_oa_sse_loc_conf_t *slcf,
         target->host.len -= 2;
     }
 
-    if (u.host.len == sizeof("localhost") - 1
-        && ngx_strncasecmp(u.host.data, (u_char *) "localhost", 9) == 0)
-    {
-        target->host = ngx_oa_localhost;
-        target->address = 1;
-    }
-
     return ngx_oa_target_uri(r, &u.uri, &target->uri);
 }
 
@@ -176,11 +168,9 @@ ngx_oa_target_uri(ngx_http_request_t *r, ngx_str_t *path, ngx_str_t *uri)
     *uri = *path;
 
     if (uri->len == 0 || uri->data[0] == '?') {
-        *uri = r->unparsed_uri;
 
-        p = ngx_strlchr(uri->data, uri->data + uri->len, '?');
-        if (p) {
-            uri->len = p - uri->data;
+        if (ngx_oa_target_path(r, uri) != NGX_OK) {
+            return NGX_ERROR;
         }
 
         if (path->len) {
@@ -229,6 +219,42 @@ ngx_oa_target_uri(ngx_http_request_t *r, ngx_str_t *path, ngx_str_t *uri)
 }
 
 
+/* As the client has written it, unless something was rewritten since. */
+
+static ngx_int_t
+ngx_oa_target_path(ngx_http_request_t *r, ngx_str_t *path)
+{
+    u_char     *p;
+    uintptr_t   escape;
+
+    if (r->valid_unparsed_uri) {
+        *path = r->unparsed_uri;
+
+        p = ngx_strlchr(path->data, path->data + path->len, '?');
+        if (p) {
+            path->len = p - path->data;
+        }
+
+        return NGX_OK;
+    }
+
+    escape = 2 * ngx_escape_uri(NULL, r->uri.data, r->uri.len,
+                                NGX_ESCAPE_URI);
+
+    path->len = r->uri.len + escape;
+
+    path->data = ngx_pnalloc(r->pool, path->len);
+    if (path->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_escape_uri(path->data, r->uri.data, r->uri.len,
+                          NGX_ESCAPE_URI);
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_oa_target_args(ngx_http_request_t *r, ngx_str_t *args)
 {
@@ -268,9 +294,7 @@ ngx_oa_target_args(ngx_http_request_t *r, ngx_str_t *args)
 }
 
 
-/* Has it no byte below "least" (but tab where that is space), nor DEL? */
-
-static ngx_uint_t
+ngx_uint_t
 ngx_oa_target_is_text(const ngx_str_t *s, u_char least)
 {
     size_t  i;

@@ -148,8 +148,14 @@ oa_dialect_event(oa_dialect_t *d, const oa_sse_event_t *event, u_char *buf,
     ngx_str_t         data;
     oa_dialect_act_e  act;
 
-    if (d->ended || event->lines == 0) {
+    if (d->ended) {
         return OA_DIALECT_NOTHING;
+    }
+
+    if (event->lines == 0) {
+        return (event->retry == OA_SSE_NO_RETRY
+                || d->dialect == OA_DIALECT_OPENCLAW) ? OA_DIALECT_NOTHING
+                                                      : OA_DIALECT_PASS;
     }
 
     if (event->done) {

@@ -113,8 +113,9 @@ void oa_dialect_init(oa_dialect_t *d, oa_dialect_e dialect);
 
 /*
  * What becomes of an event of the machine.  buf has event->raw.len bytes.
- * Behind an end everything is OA_DIALECT_NOTHING, as is what a browser would
- * not dispatch.
+ * Behind an end everything is OA_DIALECT_NOTHING, as is what has no data, and
+ * what a browser would not dispatch: unless it says by "retry" when to come
+ * back.
  *
  * A machine's error is told with its own "code" or "type" if that is
  * [a-z0-9_.-]{1,64}, else with "agent_error".  In seed it is an object of

@@ -272,8 +272,17 @@ test_seed(void)
     is_stream("seed: as it is", OA_DIALECT_SEED,
               "data: {\"text\":\"a\"}\n\n: c\n\nevent: tool\ndata: x\n\n"
               "id: 1\n\nretry: 1\n\n", "<data: {\"text\":\"a\"}\n\n>."
-              "<event: tool\ndata: x\n\n>..", &d);
+              "<event: tool\ndata: x\n\n>.<retry: 1\n\n>", &d);
     ok(oa_dialect_is_complete(&d), "seed: complete without [DONE]");
+
+    is_stream("seed: a time that is none", OA_DIALECT_SEED,
+              "retry: x\n\nretry\n\ndata: a\n\n", "..<data: a\n\n>", &d);
+    is_stream("raw: a time alone", OA_DIALECT_RAW, "retry: 1\n\n",
+              "<retry: 1\n\n>", &d);
+    is_stream("openclaw: none but ours", OA_DIALECT_OPENCLAW,
+              "retry: 1\n\n", ".", &d);
+    is_stream("seed: none behind the end", OA_DIALECT_SEED,
+              "data: [DONE]\n\nretry: 1\n\n", "DONE.", &d);
 
     is_stream("seed: [DONE] is the end", OA_DIALECT_SEED,
               "data: a\n\ndata: [DONE]\n\ndata: [DONE]\n\ndata: b\n\n",

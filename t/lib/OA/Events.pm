@@ -321,6 +321,7 @@ sub parse {
         $self->{line} =~ s/^$bom//;
         $self->{start} = 0;
     }
+    return if $bytes !~ /[\r\n]/;           # a long line is not read again
 
     while (1) {
         if ($self->{after_cr} and length $self->{line}) {
@@ -394,6 +395,7 @@ Other options:
     http2 => 1,                         # prior knowledge; with tls: ALPN
     window => 1000,                     # the stream's; default 65535
     updates => 0,                       # no WINDOW_UPDATE but by ->grant
+    length => 0,                        # HTTP/2: no content-length
 
 What waits takes a time in seconds, 20 by default.  It dies with what was
 seen when the time is over or the framing is malformed:

@@ -41,7 +41,8 @@ sub new {
                   ':path' => $o{path},
                   defined $o{host} ? (':authority' => $o{host}) : ());
     my @headers = @{ $o{headers} };
-    push @headers, 'content-length' => length $o{body} if defined $o{body};
+    push @headers, 'content-length' => length $o{body}
+        if defined $o{body} && ($o{length} // 1);
     while (my ($name, $value) = splice @headers, 0, 2) {
         push @fields, lc $name, $value;
     }
