@@ -26,6 +26,7 @@
 
 static void ngx_oa_reader_cleanup(void *data);
 static void ngx_oa_reader_leave(ngx_oa_reader_t *rd);
+static void ngx_oa_reader_finalize(ngx_oa_reader_t *rd, ngx_int_t rc);
 static ngx_int_t ngx_oa_reader_open(ngx_http_request_t *r,
     const ngx_str_t *name);
 static ngx_int_t ngx_oa_reader_send_head(ngx_oa_reader_t *rd, uint64_t seq);
@@ -37,8 +38,10 @@ static ngx_int_t ngx_oa_reader_flush(ngx_oa_reader_t *rd);
 static ngx_int_t ngx_oa_reader_sent(ngx_oa_reader_t *rd);
 static ngx_int_t ngx_oa_reader_take(ngx_oa_reader_t *rd);
 static ngx_int_t ngx_oa_reader_take_large(ngx_oa_reader_t *rd, size_t len);
-static ngx_int_t ngx_oa_reader_gap(ngx_oa_reader_t *rd, uint64_t from,
-    uint64_t to);
+static void ngx_oa_reader_took(ngx_oa_reader_t *rd,
+    const oa_stream_got_t *got);
+static ngx_int_t ngx_oa_reader_gap(ngx_oa_reader_t *rd,
+    const oa_stream_got_t *got);
 static ngx_int_t ngx_oa_reader_copy(ngx_oa_reader_t *rd, const u_char *data,
     size_t len);
 static ngx_int_t ngx_oa_reader_send(ngx_oa_reader_t *rd, u_char *data,
@@ -177,7 +180,7 @@ ngx_oa_reader_cleanup(void *data)
 }
 
 
-/* It reads no more, though its request may still be sending. */
+/* Nobody wakes it any more: the request may go on, with an error page. */
 
 static void
 ngx_oa_reader_leave(ngx_oa_reader_t *rd)
@@ -198,6 +201,14 @@ ngx_oa_reader_leave(ngx_oa_reader_t *rd)
     }
 
     rd->stream = NULL;
+}
+
+
+static void
+ngx_oa_reader_finalize(ngx_oa_reader_t *rd, ngx_int_t rc)
+{
+    ngx_oa_reader_leave(rd);
+    ngx_http_finalize_request(rd->request, rc);
 }
 
 
@@ -336,7 +347,7 @@ ngx_oa_reader_event(ngx_event_t *ev)
                                       oa_sse_heartbeat.len)
                    == NGX_ERROR)
             {
-                ngx_http_finalize_request(rd->request, NGX_ERROR);
+                ngx_oa_reader_finalize(rd, NGX_ERROR);
                 ngx_http_run_posted_requests(c);
                 return;
             }
@@ -353,20 +364,28 @@ ngx_oa_reader_event(ngx_event_t *ev)
 static void
 ngx_oa_reader_write(ngx_http_request_t *r)
 {
-    ngx_event_t  *wev;
+    ngx_event_t      *wev;
+    ngx_oa_reader_t  *rd;
 
     wev = r->connection->write;
+    rd = ngx_http_get_module_ctx(r, ngx_oa_sse_module);
 
     if (wev->timedout) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
                       "client timed out");
 
         r->connection->timedout = 1;
-        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+        ngx_oa_reader_finalize(rd, NGX_HTTP_REQUEST_TIME_OUT);
         return;
     }
 
-    ngx_oa_reader_go(ngx_http_get_module_ctx(r, ngx_oa_sse_module), NULL);
+    /* only what the client takes is a reason to wait longer */
+
+    if (wev->timer_set) {
+        ngx_del_timer(wev);
+    }
+
+    ngx_oa_reader_go(rd, NULL);
 }
 
 
@@ -374,8 +393,9 @@ void
 ngx_oa_readers_each(ngx_queue_t *readers,
     void (*each)(ngx_oa_reader_t *rd, void *data), void *data)
 {
-    ngx_queue_t       todo, *q;
-    ngx_oa_reader_t  *rd;
+    ngx_queue_t        todo, *q;
+    ngx_oa_reader_t   *rd;
+    ngx_connection_t  *c;
 
     if (ngx_queue_empty(readers)) {
         return;
@@ -394,7 +414,11 @@ ngx_oa_readers_each(ngx_queue_t *readers,
         ngx_queue_remove(q);
         ngx_queue_insert_tail(readers, q);
 
+        c = rd->request->connection;
+
         each(rd, data);
+
+        ngx_http_run_posted_requests(c);
     }
 }
 
@@ -402,18 +426,12 @@ ngx_oa_readers_each(ngx_queue_t *readers,
 void
 ngx_oa_reader_go(ngx_oa_reader_t *rd, void *data)
 {
-    ngx_int_t            rc;
-    ngx_http_request_t  *r;
+    ngx_int_t  rc;
 
-    r = rd->request;
     rc = ngx_oa_reader_run(rd);
 
-    if (rc == NGX_DONE) {
-        ngx_oa_reader_leave(rd);
-        ngx_http_finalize_request(r, rd->rc);
-
-    } else if (rc != NGX_AGAIN) {
-        ngx_http_finalize_request(r, NGX_ERROR);
+    if (rc != NGX_AGAIN) {
+        ngx_oa_reader_finalize(rd, rc == NGX_DONE ? rd->rc : NGX_ERROR);
     }
 }
 
@@ -518,16 +536,10 @@ ngx_oa_reader_take(ngx_oa_reader_t *rd)
     case NGX_OK:
 
         if (got.events == 0) {
-            return ngx_oa_reader_gap(rd, got.gap_from, got.gap_to);
+            return ngx_oa_reader_gap(rd, &got);
         }
 
-        rd->delivered = got.seq + got.events - 1;
-
-        /* the stream may be gone when this was sent */
-
-        if (got.last) {
-            rd->state = NGX_OA_READER_ENDED;
-        }
+        ngx_oa_reader_took(rd, &got);
 
         rc = ngx_oa_reader_send(rd, ngx_oa_reader_data, got.len);
 
@@ -564,16 +576,12 @@ ngx_oa_reader_take_large(ngx_oa_reader_t *rd, size_t len)
                         p + NGX_OA_CHUNK_HEAD, len, 1, &got);
 
     if (rc == NGX_OK && got.events) {
-        rd->delivered = got.seq;
-
-        if (got.last) {
-            rd->state = NGX_OA_READER_ENDED;
-        }
+        ngx_oa_reader_took(rd, &got);
 
         rc = ngx_oa_reader_send(rd, p + NGX_OA_CHUNK_HEAD, got.len);
 
     } else if (rc == NGX_OK) {
-        rc = ngx_oa_reader_gap(rd, got.gap_from, got.gap_to);
+        rc = ngx_oa_reader_gap(rd, &got);
 
     } else if (rc != NGX_AGAIN) {
 
@@ -588,12 +596,32 @@ ngx_oa_reader_take_large(ngx_oa_reader_t *rd, size_t len)
 }
 
 
+static void
+ngx_oa_reader_took(ngx_oa_reader_t *rd, const oa_stream_got_t *got)
+{
+    rd->delivered = got->seq + got->events - 1;
+
+    if (got->ended) {
+        rd->state = NGX_OA_READER_ENDED;
+    }
+}
+
+
+/* The end is no part of it: where that is missing, too, we say it. */
+
 static ngx_int_t
-ngx_oa_reader_gap(ngx_oa_reader_t *rd, uint64_t from, uint64_t to)
+ngx_oa_reader_gap(ngx_oa_reader_t *rd, const oa_stream_got_t *got)
 {
     u_char     text[OA_SSE_GAP_MAX + OA_STREAM_EVENT_LINE_MAX];
     u_char     name[OA_STREAM_EVENT_ID_MAX];
+    uint64_t   to;
     ngx_str_t  id;
+
+    to = got->gap_to - got->ended;
+
+    if (to < got->gap_from) {
+        return NGX_OK;
+    }
 
     /* who comes back after it need not be told again */
 
@@ -602,7 +630,8 @@ ngx_oa_reader_gap(ngx_oa_reader_t *rd, uint64_t from, uint64_t to)
 
     ngx_oa_count(NGX_OA_COUNT_STREAM_GAPS);
 
-    return ngx_oa_reader_copy(rd, text, oa_sse_gap(text, &id, from, to)
+    return ngx_oa_reader_copy(rd, text, oa_sse_gap(text, &id, got->gap_from,
+                                                   to)
                                         - text);
 }
 
@@ -774,7 +803,10 @@ ngx_oa_reader_wait(ngx_oa_reader_t *rd)
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (rd->busy || r->buffered || r->connection->buffered) {
-        ngx_add_timer(wev, clcf->send_timeout);
+
+        if (!wev->timer_set) {
+            ngx_add_timer(wev, clcf->send_timeout);
+        }
 
     } else if (wev->timer_set) {
         ngx_del_timer(wev);
@@ -979,7 +1011,7 @@ ngx_oa_reader_push(ngx_oa_reader_t *rd, void *data)
     }
 
     if (rc != NGX_AGAIN) {
-        ngx_http_finalize_request(r, rc);
+        ngx_oa_reader_finalize(rd, rc);
     }
 }
 
@@ -995,7 +1027,7 @@ ngx_oa_reader_send_off(ngx_oa_reader_t *rd)
     r->keepalive = 0;
 
     if (rd->state == NGX_OA_READER_HELD) {
-        ngx_http_finalize_request(r,
+        ngx_oa_reader_finalize(rd,
             ngx_oa_reader_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                   NGX_OA_END_SHUTDOWN));
         return;
@@ -1012,6 +1044,12 @@ ngx_oa_reader_send_off(ngx_oa_reader_t *rd)
     message.retry = NGX_OA_READER_RETRY
                     + ngx_random() % NGX_OA_READER_SPREAD;
 
+    /* who has no event yet must not begin anew */
+
+    if (rd->delivered == 0) {
+        message.id = rd->name;
+    }
+
     ngx_oa_count(NGX_OA_COUNT_STREAM_DRAINED);
 
     rd->state = NGX_OA_READER_ENDED;
@@ -1021,7 +1059,7 @@ ngx_oa_reader_send_off(ngx_oa_reader_t *rd)
                             - ngx_oa_reader_data);
 
     if (rc == NGX_ERROR) {
-        ngx_http_finalize_request(r, NGX_ERROR);
+        ngx_oa_reader_finalize(rd, NGX_ERROR);
         return;
     }
 

@@ -165,9 +165,8 @@ typedef struct {
     uint64_t             gap_from;  /* missed events; 0: none */
     uint64_t             gap_to;    /* the last of them */
     unsigned             all:1;     /* there were no more, and the stream
-                                       had not ended */
-    unsigned             last:1;    /* there were no more, and it had, other
-                                       than as lost */
+                                       had not ended; or */
+    unsigned             ended:1;   /* its writer had ended it behind them */
 } oa_stream_got_t;
 
 

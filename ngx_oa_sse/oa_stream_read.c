@@ -189,9 +189,8 @@ oa_stream_read(oa_streams_t *t, oa_stream_cursor_t *c, u_char *buf,
 
         if (at.pos == oa_tip_pos(tip)) {
             got->all = !oa_stream_ended(oa_tip_state(tip));
-            got->last = (got->events
-                         && (oa_tip_state(tip) == OA_STREAM_DONE
-                             || oa_tip_state(tip) == OA_STREAM_FAILED));
+            got->ended = (oa_tip_state(tip) == OA_STREAM_DONE
+                          || oa_tip_state(tip) == OA_STREAM_FAILED);
         }
 
         if (rc == NGX_BUSY || got->events || got->gap_from) {

@@ -182,7 +182,7 @@ basics(void)
 
     (void) oa_stream_seek(&t, info.ref, 0, &late);
     ok(oa_stream_read(&t, &late, buf, sizeof(buf), 0, &got) == NGX_OK
-       && got.seq == 1 && got.events == 4 && got.all && !got.last,
+       && got.seq == 1 && got.events == 4 && got.all && !got.ended,
        "a late reader gets all");
     is_bytes(buf, got.len, "data: one\n\ndata: two\n\ndata: three\n\n", 35,
              "one behind the other");
@@ -208,9 +208,9 @@ basics(void)
        "a reader that has all hears the end");
     (void) oa_stream_seek(&t, info.ref, 3, &late);
     ok(oa_stream_read(&t, &late, buf, sizeof(buf), 1, &got) == NGX_OK
-       && got.events == 1 && !got.last
+       && got.events == 1 && !got.ended
        && oa_stream_read(&t, &late, buf, sizeof(buf), 1, &got) == NGX_OK
-       && got.events == 1 && got.last && !got.all
+       && got.events == 1 && got.ended && !got.all
        && oa_stream_read(&t, &late, buf, sizeof(buf), 0, &got) == NGX_DONE,
        "another one after the rest, which says that it is that");
 
