@@ -156,7 +156,8 @@ ngx_oa_peer_try(ngx_oa_stream_t *st)
         }
 
         if (rc == NGX_ERROR) {
-            ngx_oa_stream_end(st, NGX_OA_END_INTERNAL);
+            ngx_oa_stream_fail(st, NGX_OA_END_INTERNAL, 0,
+                               "there is no connection to be had");
             return;
         }
     }
@@ -374,6 +375,13 @@ ngx_oa_peer_shaken(ngx_connection_t *c)
         ngx_oa_peer_fail(st, "the certificate is for another name");
         return;
     }
+
+#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF
+
+    /* an answer may end with the connection, whose end is then to be said */
+
+    SSL_clear_options(c->ssl->connection, SSL_OP_IGNORE_UNEXPECTED_EOF);
+#endif
 
     ngx_oa_peer_free(st);
     ngx_oa_stream_connected(st);

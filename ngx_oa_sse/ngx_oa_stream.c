@@ -21,6 +21,9 @@
    of events, and without the page that is given up next, it has room. */
 #define ngx_oa_stream_turn(buffer)  ((buffer) / 5 * 2)
 
+/* bytes of an end in our own words, with a code that may be an agent's */
+#define NGX_OA_STREAM_END_MAX  256
+
 
 typedef struct {
     u_char                      *start;        /* of what is unfinished */
@@ -52,10 +55,14 @@ static u_char *ngx_oa_stream_put(ngx_oa_stream_t *st, u_char *p,
 static void ngx_oa_stream_add_large(ngx_oa_stream_t *st, const u_char *data,
     size_t len);
 static void ngx_oa_stream_wake(ngx_oa_stream_t *st);
-static void ngx_oa_stream_complete(ngx_oa_stream_t *st);
+static void ngx_oa_stream_complete(ngx_oa_stream_t *st,
+    const ngx_oa_stream_read_t *rd);
+static ngx_uint_t ngx_oa_stream_was_cut(ngx_connection_t *c);
 static void ngx_oa_stream_agent_failed(ngx_oa_stream_t *st,
     oa_sse_error_t *error);
 static void ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
+    oa_sse_error_t *error);
+static void ngx_oa_stream_add_end(ngx_oa_stream_t *st, ngx_oa_end_e end,
     oa_sse_error_t *error);
 static void ngx_oa_stream_tell_usage(ngx_oa_stream_t *st);
 static void ngx_oa_stream_timer(ngx_event_t *ev);
@@ -284,7 +291,7 @@ ngx_oa_stream_receive(ngx_oa_stream_t *st)
         }
 
         if (n == 0) {
-            ngx_oa_stream_complete(st);
+            ngx_oa_stream_complete(st, &rd);
             return;
         }
 
@@ -466,7 +473,7 @@ ngx_oa_stream_take(ngx_oa_stream_t *st, ngx_oa_stream_read_t *rd, u_char *p)
             return NGX_OK;
 
         case NGX_DONE:
-            ngx_oa_stream_complete(st);
+            ngx_oa_stream_complete(st, rd);
             return NGX_ERROR;
 
         default:
@@ -729,27 +736,69 @@ ngx_oa_stream_wake(ngx_oa_stream_t *st)
 }
 
 
-/* The connection, or the body, has come to its end. */
+/*
+ * The connection, or the body, has come to its end.  Where only the connection
+ * tells of it, an event that is not finished tells that the machine has died.
+ */
 
 static void
-ngx_oa_stream_complete(ngx_oa_stream_t *st)
+ngx_oa_stream_complete(ngx_oa_stream_t *st, const ngx_oa_stream_read_t *rd)
 {
+    ngx_uint_t      open, rest, done;
+    oa_sse_event_t  event;
+
     if (st->state == NGX_OA_STREAM_HEAD) {
         ngx_oa_stream_fail(st, NGX_OA_END_TRUNCATED, 0,
                            "the machine has closed before it answered");
+        return;
+    }
 
-    } else if (!oa_response_is_complete(&st->response)) {
+    open = (st->response.body == OA_RESPONSE_TO_THE_END);
+
+    if (!oa_response_is_complete(&st->response)
+        || (open && ngx_oa_stream_was_cut(st->connection)))
+    {
         ngx_oa_stream_fail(st, NGX_OA_END_TRUNCATED, 0,
                            "the machine has closed in the middle of its "
                            "answer");
+        return;
+    }
 
-    } else if (!oa_dialect_is_complete(&st->dialect)) {
+    rest = oa_sse_rest(&st->sse, rd->start, rd->last - rd->start, &event);
+
+    done = rest && event.done;
+
+    if (open && rest && !done) {
+        ngx_oa_stream_fail(st, NGX_OA_END_TRUNCATED, 0,
+                           "the machine has closed in the middle of an event");
+
+    } else if (!done && !oa_dialect_is_complete(&st->dialect)) {
         ngx_oa_stream_fail(st, NGX_OA_END_TRUNCATED, 0,
                            "the agent did not say that it has finished");
 
     } else {
         ngx_oa_stream_end(st, NGX_OA_END_DONE);
     }
+}
+
+
+/*
+ * A reset that was met while sending, or in TLS, looks like an end when it is
+ * read; in TLS the end is said (RFC 9112, 9.8).
+ */
+
+static ngx_uint_t
+ngx_oa_stream_was_cut(ngx_connection_t *c)
+{
+#if (NGX_SSL)
+    if (c->ssl
+        && !(SSL_get_shutdown(c->ssl->connection) & SSL_RECEIVED_SHUTDOWN))
+    {
+        return 1;
+    }
+#endif
+
+    return c->write->error;
 }
 
 
@@ -793,10 +842,7 @@ static void
 ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
     oa_sse_error_t *error)
 {
-    u_char            text[OA_STREAM_EVENT_LINE_MAX], *p;
-    size_t            len;
     uint64_t          now;
-    ngx_str_t         id;
     ngx_queue_t      *q;
     ngx_oa_reader_t  *rd;
 
@@ -804,31 +850,9 @@ ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
     ngx_oa_peer_free(st);
     ngx_oa_target_forget(&st->request);
 
+    ngx_oa_stream_add_end(st, end, error);
+
     now = ngx_oa_now();
-
-    id.data = text;
-    id.len = oa_stream_event_line(text, &st->name, oa_stream_seq(&st->writer))
-             - text;
-
-    if (end == NGX_OA_END_DONE) {
-        (void) ngx_oa_stream_put(st, NULL, &id);
-        (void) ngx_oa_stream_put(st, NULL, &oa_sse_done);
-        (void) oa_stream_commit(&ngx_oa_streams.zone, &st->writer, now);
-
-    } else {
-        len = oa_sse_error_size(error);
-        p = ngx_alloc(len, ngx_cycle->log);
-
-        /* else the readers say it themselves, by the code */
-
-        if (p) {
-            (void) oa_sse_error(p, error);
-            (void) ngx_oa_stream_put(st, NULL, &id);
-            (void) oa_stream_write(&ngx_oa_streams.zone, &st->writer, p, len);
-            (void) oa_stream_commit(&ngx_oa_streams.zone, &st->writer, now);
-            ngx_free(p);
-        }
-    }
 
     ngx_oa_streams.own[st->writer.ref.slot] = NULL;
 
@@ -871,6 +895,62 @@ ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
     }
 
     ngx_free(st);
+}
+
+
+/*
+ * The last event.  Words of an agent that would push out all it has said
+ * before are not told; where even our own find no room, readers say it
+ * themselves, by the code.
+ */
+
+static void
+ngx_oa_stream_add_end(ngx_oa_stream_t *st, ngx_oa_end_e end,
+    oa_sse_error_t *error)
+{
+    u_char     line[OA_STREAM_EVENT_LINE_MAX], ours[NGX_OA_STREAM_END_MAX];
+    u_char    *p;
+    ngx_str_t  s;
+
+    s.data = line;
+    s.len = oa_stream_event_line(line, &st->name, oa_stream_seq(&st->writer))
+            - line;
+
+    (void) ngx_oa_stream_put(st, NULL, &s);
+
+    p = NULL;
+
+    if (end == NGX_OA_END_DONE) {
+        s = oa_sse_done;
+
+    } else {
+        s.data = ours;
+        s.len = oa_sse_error_size(error);
+
+        if (s.len > sizeof(ours)) {
+
+            if (s.len <= st->conf->buffer / 2) {
+                p = ngx_alloc(s.len, ngx_cycle->log);
+            }
+
+            if (p) {
+                s.data = p;
+
+            } else {
+                error->text = ngx_oa_ends[end].text;
+                s.len = oa_sse_error_size(error);
+            }
+        }
+
+        (void) oa_sse_error(s.data, error);
+    }
+
+    (void) ngx_oa_stream_put(st, NULL, &s);
+    (void) oa_stream_commit(&ngx_oa_streams.zone, &st->writer, ngx_oa_now());
+
+    if (p) {
+        ngx_free(p);
+    }
 }
 
 

@@ -120,6 +120,23 @@ oa_sse_next(oa_sse_t *sse, const u_char *p, size_t len, size_t *used,
 }
 
 
+ngx_uint_t
+oa_sse_rest(oa_sse_t *sse, const u_char *p, size_t len, oa_sse_event_t *event)
+{
+    if (len == 0) {
+        return 0;
+    }
+
+    if (sse->line < len) {
+        oa_sse_line(sse, p, p + len);
+    }
+
+    oa_sse_event(sse, p, len, event);
+
+    return event->lines != 0;
+}
+
+
 static void
 oa_sse_line(oa_sse_t *sse, const u_char *base, const u_char *end)
 {

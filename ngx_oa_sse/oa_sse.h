@@ -87,6 +87,14 @@ ngx_int_t oa_sse_next(oa_sse_t *sse, const u_char *p, size_t len,
     size_t *used, oa_sse_event_t *event);
 
 /*
+ * What is left when a stream ends, len bytes at p, as if a blank line ended
+ * it: 1 if it has data.  It is not to be passed on, but tells how the stream
+ * ended: in the middle of an event, or with a [DONE] that lacks its end.
+ */
+ngx_uint_t oa_sse_rest(oa_sse_t *sse, const u_char *p, size_t len,
+    oa_sse_event_t *event);
+
+/*
  * All data of an event, its lines joined by LF.  Where there are several they
  * are written to buf, which has event->raw.len bytes.
  */

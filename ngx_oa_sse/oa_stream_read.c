@@ -187,7 +187,7 @@ oa_stream_read(oa_streams_t *t, oa_stream_cursor_t *c, u_char *buf,
 
         *c = at;
 
-        if (at.pos == oa_tip_pos(tip)) {
+        if (at.pos >= oa_tip_pos(tip)) {
             got->all = !oa_stream_ended(oa_tip_state(tip));
             got->ended = (oa_tip_state(tip) == OA_STREAM_DONE
                           || oa_tip_state(tip) == OA_STREAM_FAILED);

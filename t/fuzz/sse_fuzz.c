@@ -56,6 +56,40 @@ test_message(const uint8_t *data, size_t size)
 }
 
 
+/* The same as of an event that ends there. */
+
+static void
+test_rest(sse_reader_t *reader)
+{
+    size_t          used;
+    u_char         *p;
+    oa_sse_t        sse;
+    ngx_uint_t      rest;
+    oa_sse_event_t  event, ended;
+
+    if (reader->rest.len == 0) {
+        must(!oa_sse_rest(&reader->sse, NULL, 0, &event));
+        return;
+    }
+
+    p = fuzz_alloc(reader->rest.len + 2);
+    ngx_memcpy(p, reader->rest.data, reader->rest.len);
+    p[reader->rest.len] = '\n';
+    p[reader->rest.len + 1] = '\n';
+
+    sse = reader->sse;
+    must(oa_sse_next(&sse, p, reader->rest.len + 2, &used, &ended) == NGX_OK);
+
+    rest = oa_sse_rest(&reader->sse, reader->rest.data, reader->rest.len,
+                       &event);
+
+    must(rest == (ended.lines != 0));
+    must(event.lines == ended.lines && event.done == ended.done);
+
+    free(p);
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -101,6 +135,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     sse_reference(whole.rewritten.data, whole.rewritten.len, &ours);
     must(sse_same(&whole.ours, &ours));
+
+    test_rest(&whole);
+    test_rest(&parts);
 
     sse_free(&told);
     sse_free(&ours);

@@ -447,6 +447,42 @@ test_ends(void)
 }
 
 
+static void
+test_rest(const char *text, ngx_uint_t lines, ngx_uint_t done)
+{
+    size_t          used, len;
+    u_char         *p;
+    oa_sse_t        sse;
+    ngx_uint_t      rest;
+    oa_sse_event_t  event;
+
+    len = strlen(text);
+    p = malloc(len + 1);
+
+    if (p == NULL) {
+        abort();
+    }
+
+    ngx_memcpy(p, text, len);
+    oa_sse_init(&sse);
+
+    ok(oa_sse_next(&sse, p, len, &used, &event) == NGX_AGAIN,
+       "an event without its end");
+
+    rest = oa_sse_rest(&sse, p + used, len - used, &event);
+
+    ok(rest == (lines != 0), "what is left has %u lines of data",
+       (unsigned) lines);
+
+    if (rest) {
+        ok(event.lines == lines && event.done == done,
+           done ? "it is [DONE]" : "it is not [DONE]");
+    }
+
+    free(p);
+}
+
+
 int
 main(void)
 {
@@ -469,6 +505,20 @@ main(void)
     }
 
     test_raw();
+
+    test_rest("", 0, 0);
+    test_rest("\n\n", 0, 0);
+    test_rest(":[DONE]", 0, 0);
+    test_rest("id: [DONE]\nevent: a", 0, 0);
+    test_rest("da", 0, 0);
+    test_rest("data", 1, 0);
+    test_rest("data: a\n", 1, 0);
+    test_rest("data: a\ndata: b", 2, 0);
+    test_rest("data: [DONE]", 1, 1);
+    test_rest("\ndata:[DONE]\r", 1, 1);
+    test_rest("id: 1\r\ndata: [DONE]\r\n", 1, 1);
+    test_rest("data: [DONE]\ndata", 2, 0);
+    test_rest("data: [DONE", 1, 0);
 
     test_spans("LF", &plain, "id: 1\n|data: a\n\n|");
     test_spans("CR gets a LF", &cr, "id: 1\n|data: a\r\r|\n|");
