@@ -128,6 +128,12 @@ ngx_oa_reader_begin(ngx_http_request_t *r, oa_stream_ref_t ref,
 
     oa_stream_touch(&ngx_oa_streams.zone, ref, ngx_oa_now());
 
+    /* a client that has gone already does not tell of it again */
+
+    if (r->connection->read->ready) {
+        ngx_post_event(r->connection->read, &ngx_posted_events);
+    }
+
     if (rd->sse || seq) {
         rc = ngx_oa_reader_open(r, name);
 
@@ -1037,6 +1043,12 @@ ngx_oa_reader_send_off(ngx_oa_reader_t *rd)
 
     message.retry = NGX_OA_READER_RETRY
                     + ngx_random() % NGX_OA_READER_SPREAD;
+
+    /* who has no event yet must not begin anew */
+
+    if (rd->delivered == 0) {
+        message.id = rd->name;
+    }
 
     ngx_oa_count(NGX_OA_COUNT_STREAM_DRAINED);
 

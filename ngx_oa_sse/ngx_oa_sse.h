@@ -36,6 +36,10 @@
 /* bytes of a client's body */
 #define NGX_OA_SSE_BODY_MAX     (16 * 1024 * 1024)
 
+/* how often readers in other workers, and of what has ended, tell that they
+   are there; the shortest oa_sse_keep may ask for more */
+#define NGX_OA_SSE_TOUCH        500          /* ms */
+
 /* to find the machine, to connect, TLS: all together */
 #define NGX_OA_SSE_CONNECT      10000        /* ms */
 
@@ -72,6 +76,8 @@ typedef struct {
     ngx_uint_t                   tls;          /* by an https one */
     ngx_str_t                    router;       /* our name in ids */
     ngx_oa_fly_t                *fly;
+    ngx_msec_t                   touch;        /* how often readers tell that
+                                                  they are there */
     ngx_int_t                    machine_token; /* indexes of variables, */
     ngx_int_t                    route_id;      /* NGX_ERROR: there is none */
     ngx_int_t                    request_id;

@@ -148,7 +148,15 @@ ngx_oa_sse_preconfiguration(ngx_conf_t *cf)
 static void *
 ngx_oa_sse_create_main_conf(ngx_conf_t *cf)
 {
-    return ngx_pcalloc(cf->pool, sizeof(ngx_oa_sse_main_conf_t));
+    ngx_oa_sse_main_conf_t  *smcf;
+
+    smcf = ngx_pcalloc(cf->pool, sizeof(ngx_oa_sse_main_conf_t));
+
+    if (smcf) {
+        smcf->touch = NGX_OA_SSE_TOUCH;
+    }
+
+    return smcf;
 }
 
 
@@ -190,8 +198,10 @@ ngx_oa_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_oa_sse_loc_conf_t *prev = parent;
     ngx_oa_sse_loc_conf_t *conf = child;
 
+    ngx_oa_sse_main_conf_t    *smcf;
     ngx_http_core_loc_conf_t  *clcf;
 
+    smcf = ngx_http_conf_get_module_main_conf(cf, ngx_oa_sse_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     /* the handler of a location is that of its "if" and "limit_except" too */
@@ -216,7 +226,14 @@ ngx_oa_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->token_value = prev->token_value;
     }
 
-    if (conf->url && ngx_oa_sse_digest_location(cf, conf) != NGX_OK) {
+    if (conf->keep < 4 * smcf->touch) {
+        smcf->touch = ngx_max(conf->keep / 4, 10);
+    }
+
+    if (clcf->noname) {
+        ngx_memcpy(conf->digest, prev->digest, OA_STREAM_ID);
+
+    } else if (ngx_oa_sse_digest_location(cf, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -224,21 +241,47 @@ ngx_oa_sse_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
-/* The same location after a reload is the same to an Idempotency-Key. */
+/*
+ * The same location after a reload is the same to an Idempotency-Key; but
+ * "/a", "= /a" and "~ /a" are three.
+ */
 
 static ngx_int_t
 ngx_oa_sse_digest_location(ngx_conf_t *cf, ngx_oa_sse_loc_conf_t *slcf)
 {
+    int                        ok;
     u_char                     md[EVP_MAX_MD_SIZE];
+    ngx_str_t                  kind;
+    EVP_MD_CTX                *ctx;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (EVP_Digest(clcf->name.data, clcf->name.len, md, NULL, EVP_sha256(),
-                   NULL)
-        != 1)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "EVP_Digest() failed");
+    ngx_str_set(&kind, " ");
+
+    if (clcf->exact_match) {
+        ngx_str_set(&kind, "=");
+    }
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        ngx_str_set(&kind, "~");
+    }
+#endif
+
+    ctx = EVP_MD_CTX_new();
+
+    ok = ctx != NULL
+         && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1
+         && EVP_DigestUpdate(ctx, kind.data, kind.len) == 1
+         && EVP_DigestUpdate(ctx, clcf->name.data, clcf->name.len) == 1
+         && EVP_DigestFinal_ex(ctx, md, NULL) == 1;
+
+    EVP_MD_CTX_free(ctx);
+
+    if (!ok) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "SHA-256 of a location failed");
         return NGX_ERROR;
     }
 

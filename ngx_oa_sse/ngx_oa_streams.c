@@ -45,6 +45,7 @@ static void ngx_oa_streams_look_at_stops(void);
 static void ngx_oa_streams_look_at_readers(void);
 static void ngx_oa_streams_drain(void);
 static void ngx_oa_streams_may_leave(ngx_oa_reader_t *rd, void *data);
+static void ngx_oa_streams_cut(void);
 
 
 ngx_oa_streams_t  ngx_oa_streams;
@@ -58,6 +59,7 @@ static ngx_connection_t   ngx_oa_streams_ticker_conn;
 static uint64_t           ngx_oa_streams_seen_change;
 static uint64_t           ngx_oa_streams_seen_stop;
 static ngx_msec_t         ngx_oa_streams_looked;
+static ngx_msec_t         ngx_oa_streams_touch;
 static ngx_msec_t         ngx_oa_streams_touched;
 static ngx_msec_t         ngx_oa_streams_exiting;
 
@@ -200,6 +202,7 @@ ngx_oa_streams_init_process(ngx_oa_sse_main_conf_t *smcf)
     t = &ngx_oa_streams.zone;
 
     ngx_oa_streams_handle(t, smcf->zone, smcf->part.addr);
+    ngx_oa_streams_touch = smcf->touch;
 
     t->alive = ngx_oa_streams_is_other;
     oa_streams_sweep(t, ngx_oa_now(), (ngx_uint_t) -1);
@@ -279,14 +282,19 @@ ngx_oa_streams_sweep(ngx_event_t *ev)
 void
 ngx_oa_streams_watch(void)
 {
-    ngx_msec_t  pause;
+    ngx_msec_t      pause;
+    ngx_msec_int_t  left;
 
     pause = ngx_queue_empty(&ngx_oa_streams.readers) ? NGX_OA_STREAMS_TICK
                                                      : NGX_OA_STREAMS_LOOK;
 
     if (ngx_oa_streams_ticker.timer_set) {
 
-        if (pause == NGX_OA_STREAMS_TICK) {
+        /* nobody who comes may put it off */
+
+        left = ngx_oa_streams_ticker.timer.key - ngx_current_msec;
+
+        if (left <= (ngx_msec_int_t) pause) {
             return;
         }
 
@@ -367,7 +375,7 @@ ngx_oa_streams_look_at_readers(void)
     t = &ngx_oa_streams.zone;
 
     touch = (ngx_current_msec - ngx_oa_streams_touched
-             >= NGX_OA_STREAMS_SWEEP / 2);
+             >= ngx_oa_streams_touch);
 
     changed = oa_streams_changed(t);
 
@@ -436,6 +444,11 @@ ngx_oa_streams_drain(void)
         return;
     }
 
+    if (passed >= limit) {
+        ngx_oa_streams_cut();
+        return;
+    }
+
     /* of those that are still there one in so many; half the time is spare */
 
     passed -= limit - margin;
@@ -463,5 +476,22 @@ ngx_oa_streams_may_leave(ngx_oa_reader_t *rd, void *data)
 
     if (ngx_random() % *ticks == 0) {
         ngx_oa_reader_send_off(rd);
+    }
+}
+
+
+/* nginx closes the connections: a stream that has none yet is left to us. */
+
+static void
+ngx_oa_streams_cut(void)
+{
+    ngx_queue_t      *q;
+    ngx_oa_stream_t  *st;
+
+    while (!ngx_queue_empty(&ngx_oa_streams.streams)) {
+        q = ngx_queue_head(&ngx_oa_streams.streams);
+        st = ngx_queue_data(q, ngx_oa_stream_t, queue);
+
+        ngx_oa_stream_end(st, NGX_OA_END_SHUTDOWN);
     }
 }

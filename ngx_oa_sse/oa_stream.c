@@ -185,7 +185,7 @@ oa_stream_with_key(oa_streams_t *t, const oa_stream_conf_t *conf, uint64_t now)
             continue;
         }
 
-        if (oa_stream_ended(oa_tip_state(s->tip)) && s->ended + s->keep <= now)
+        if (oa_stream_ended(oa_tip_state(s->tip)) && oa_stream_until(s) <= now)
         {
             oa_stream_free(t, s);
             return NULL;

@@ -99,7 +99,8 @@ typedef struct {
     ngx_uint_t           max_streams;            /* running, of the owner; 0:
                                                     any number */
     size_t               buffer;                 /* bytes, in whole pages */
-    ngx_msec_t           keep;                   /* after its end */
+    ngx_msec_t           keep;                   /* after its end, and after
+                                                    its last reader */
 } oa_stream_conf_t;
 
 

@@ -204,7 +204,7 @@ oa_stream_copy(oa_streams_t *t, oa_stream_t *s, uint32_t seq,
     info->created = s->created;
     info->last = __atomic_load_n(&s->last, __ATOMIC_RELAXED);
     info->ended = s->ended;
-    info->until = s->ended + s->keep;
+    info->until = oa_stream_until(s);
     info->first_seq = oa_stream_first_seq(t, s);
     info->next_seq = __atomic_load_n(&s->next_seq, __ATOMIC_RELAXED);
     info->bytes = __atomic_load_n(&s->bytes, __ATOMIC_RELAXED);

@@ -268,6 +268,16 @@ oa_stream_same(const u_char *a, const u_char *b)
 }
 
 
+/* One that has ended is kept as long as somebody reads it. */
+
+static ngx_inline uint64_t
+oa_stream_until(oa_stream_t *s)
+{
+    return ngx_max(s->ended, __atomic_load_n(&s->read, __ATOMIC_RELAXED))
+           + s->keep;
+}
+
+
 /* Is it still the one? */
 
 static ngx_inline ngx_uint_t

@@ -182,7 +182,8 @@ basics(void)
 
     (void) oa_stream_seek(&t, info.ref, 0, &late);
     ok(oa_stream_read(&t, &late, buf, sizeof(buf), 0, &got) == NGX_OK
-       && got.seq == 1 && got.events == 4, "a late reader gets all");
+       && got.seq == 1 && got.events == 4 && got.all && !got.ended,
+       "a late reader gets all");
     is_bytes(buf, got.len, "data: one\n\ndata: two\n\ndata: three\n\n", 35,
              "one behind the other");
     (void) oa_stream_seek(&t, info.ref, 3, &late);
@@ -205,11 +206,19 @@ basics(void)
        "it has ended, and tells how");
     ok(oa_stream_read(&t, &c, buf, sizeof(buf), 0, &got) == NGX_DONE,
        "a reader that has all hears the end");
-    (void) oa_stream_seek(&t, info.ref, 4, &late);
-    ok(oa_stream_read(&t, &late, buf, sizeof(buf), 0, &got) == NGX_OK
-       && got.events == 1
+    (void) oa_stream_seek(&t, info.ref, 3, &late);
+    ok(oa_stream_read(&t, &late, buf, sizeof(buf), 1, &got) == NGX_OK
+       && got.events == 1 && !got.ended
+       && oa_stream_read(&t, &late, buf, sizeof(buf), 1, &got) == NGX_OK
+       && got.events == 1 && got.ended && !got.all
        && oa_stream_read(&t, &late, buf, sizeof(buf), 0, &got) == NGX_DONE,
-       "another one after the rest");
+       "another one after the rest, which says that it is that");
+
+    oa_stream_touch(&t, info.ref, 4000);
+    ok(oa_stream_info(&t, info.ref, 63500, &info) == NGX_OK
+       && info.until == 64000
+       && oa_stream_info(&t, info.ref, 64000, &info) == NGX_DECLINED,
+       "it is kept after its last reader, too");
 
     oa_streams_stat(&t, &stat);
     ok(stat.running == 0 && stat.ended == 1 && stat.pages == 1

@@ -52,11 +52,25 @@ sub new {
     my $self = bless { in => '', timeout => $o{timeout} // $TIMEOUT }, $class;
     $self->{socket} = IO::Socket::IP->new(
         PeerHost => $o{address} // '127.0.0.1', PeerPort => $port,
-        Timeout => $self->{timeout}) or croak "connect to $port: $@";
+        Timeout => $self->{timeout}, $o{rcvbuf}
+            ? (Sockopts => [ [ Socket::SOL_SOCKET(), Socket::SO_RCVBUF(),
+                               $o{rcvbuf} ] ]) : (),
+    ) or croak "connect to $port: $@";
     $self->{socket}->sockopt(Socket::SO_KEEPALIVE(), 0);
     setsockopt $self->{socket}, Socket::IPPROTO_TCP(),
         Socket::TCP_NODELAY(), 1;
     return $self;
+}
+
+# A connection to one worker of several, where each listens by itself: a
+# location says by "return 200 $pid" who has accepted it.
+sub of_worker {
+    my ($class, $port, $pid, $path, %o) = @_;
+    for (1 .. 1000) {
+        my $client = $class->new($port, %o);
+        return $client if $client->get($path)->body == $pid;
+    }
+    croak "no connection to worker $pid";
 }
 
 sub socket { $_[0]{socket} }
@@ -324,6 +338,9 @@ __END__
     my $c = OA::Client->new($port);                 # keep-alive
     $c->get('/', host => ...);
     $c->send($bytes); $c->response; $c->closed; $c->close;
+
+    # with "listen ... reuseport" and "location = /pid { return 200 $pid; }"
+    my $c = OA::Client->of_worker($port, ($ng->worker_pids)[0], '/pid');
 
     # all at the same time, one connection each
     my @r = http_many($port, [ map { request_bytes('/', host => $_,

@@ -42,6 +42,8 @@ sub new {
 sub _connect {
     my ($self, $port, %o) = @_;
 
+    return $self->{socket} = $o{socket} if $o{socket};
+
     # a small buffer must be known before the handshake
     my $socket = IO::Socket::IP->new(
         PeerHost => $o{address} // '127.0.0.1', PeerPort => $port,
@@ -391,6 +393,7 @@ Other options:
     accept => undef,                    # default: text/event-stream
     address => '::1', timeout => 20,
     rcvbuf => 4096,                     # SO_RCVBUF
+    socket => $client->socket,          # an OA::Client's, which is idle
     tls => 1,                           # or the file of an authority: verified
     http2 => 1,                         # prior knowledge; with tls: ALPN
     window => 1000,                     # the stream's; default 65535

@@ -103,17 +103,21 @@ sub write_conf {
         $load .= "load_module $path;\n";
     }
 
+    # a new binary gets only what is named
+    my @env = $o{daemon} ? sort keys %{ $self->_env } : ();
+    my $env = join '', map { "env $_;\n" } @env;
+
     my $level = $o{log_level} // 'info';
     my $workers = $o{workers} // 1;
     my $temp = join '', map { "    ${_}_temp_path  tmp/$_;\n" }
         qw(client_body proxy fastcgi uwsgi scgi);
 
     my $conf = $self->expand(<<"CONF");
-daemon            off;
+daemon            @{[ $o{daemon} ? 'on' : 'off' ]};
 worker_processes  $workers;
 pid               nginx.pid;
 error_log         error.log $level;
-$user$load
+$user$load$env
 @{[ $o{main} // '' ]}
 
 events {
@@ -160,9 +164,15 @@ sub start {
         at_exit(sub { $weak ? $weak->finish : '' });
     }
 
-    my $status;
-    my $up = wait_for {
-        $status = reap($self->{pid}, 0);
+    # the one that began leaves a daemon behind
+    my ($status, $up);
+    if ($self->{o}{daemon}) {
+        $status = reap($self->{pid}, 20);
+        $status = undef if !$status && ($self->{pid} = $self->_pid_in_file);
+    }
+
+    $up = wait_for {
+        $status //= reap($self->{pid}, 0) if !$self->{o}{daemon};
         defined $status
             or -s "$dir/nginx.pid" && $self->worker_pids
                == ($self->{o}{workers} // 1);
@@ -175,6 +185,40 @@ sub start {
         $self->stop;
         croak "nginx did not start: $why" . $self->log;
     }
+}
+
+sub _pid_in_file {
+    my ($self) = @_;
+    wait_for { -s "$self->{dir}/nginx.pid" } 20 or return;
+    return slurp("$self->{dir}/nginx.pid") + 0;
+}
+
+# USR2, of a daemon.  Returns the pid of the old master, which goes on beside
+# the new one, that is ours from here on.
+sub upgrade {
+    my ($self) = @_;
+    my $old = $self->{pid};
+
+    $self->signal('USR2');
+    wait_for {
+        my $pid = eval { slurp("$self->{dir}/nginx.pid") } // '';
+        $pid =~ /^\d+$/ and $pid != $old or return 0;
+        $self->{pid} = $pid + 0;
+        $self->worker_pids == ($self->{o}{workers} // 1);
+    } 20 or croak 'no new binary came up: ' . $self->log;
+
+    push @{ $self->{old} }, $old;
+    return $old;
+}
+
+# A daemon is no child of ours, and whoever's it is may let it be a zombie.
+sub _reap {
+    my ($self, $pid, $timeout) = @_;
+    return reap($pid, $timeout) if !$self->{o}{daemon};
+    my $gone = wait_for {
+        (eval { slurp("/proc/$pid/stat") } // ') Z ') =~ /\) [ZX] /;
+    } $timeout;
+    return $gone ? 0 : undef;
 }
 
 # nginx -t
@@ -203,16 +247,18 @@ sub worker_pids {
 
 sub old_worker_pids {
     my ($self) = @_;
-    return $self->_children(qr/^nginx: worker process is shutting down/);
+    return map { $self->_children(qr/^nginx: worker process is shutting/, $_) }
+           $self->{pid}, @{ $self->{old} // [] };
 }
 
 sub _children {
-    my ($self, $title) = @_;
+    my ($self, $title, $parent) = @_;
+    $parent //= $self->{pid};
     my @pids;
     for my $stat (glob '/proc/[0-9]*/stat') {
         my $text = eval { slurp($stat) } // next;
         my ($pid, $ppid) = $text =~ /^(\d+) \(.*\) \S+ (\d+) /s or next;
-        next if $ppid != $self->{pid};
+        next if $ppid != $parent;
         my $cmd = eval { slurp("/proc/$pid/cmdline") } // next;
         push @pids, $pid if $cmd =~ $title;
     }
@@ -285,16 +331,29 @@ sub _end {
     my ($self, $signal, $timeout) = @_;
     my $pid = $self->{pid} or return;
 
-    kill $signal, $pid;
-    my $status = reap($pid, $timeout // 30);
-    if (!defined $status) {
-        my @workers = ($self->worker_pids, $self->old_worker_pids);
-        kill 'KILL', $pid, @workers;
-        reap($pid);
-        $self->{hung} = "nginx did not end on SIG$signal";
+    # an old master that has gone may have left its pid to somebody else
+    for my $old (@{ $self->{old} // [] }) {
+        my $cmd = eval { slurp("/proc/$old/cmdline") } // next;
+        $self->_end_one($signal, $old, $timeout // 30)
+            if $cmd =~ /^nginx: master process .*\Q$self->{dir}\E/s;
     }
+    my $status = $self->_end_one($signal, $pid, $timeout // 30);
+    $self->{old} = [];
     $self->{pid} = undef;
     return defined $status && $status == 0;
+}
+
+sub _end_one {
+    my ($self, $signal, $pid, $timeout) = @_;
+    kill $signal, $pid;
+    my $status = $self->_reap($pid, $timeout);
+    if (!defined $status) {
+        my @workers = $self->_children(qr/^nginx: worker/, $pid);
+        kill 'KILL', $pid, @workers;
+        $self->_reap($pid, 10);
+        $self->{hung} = "nginx did not end on SIG$signal";
+    }
+    return $status;
 }
 
 # Stops nginx and tells what is wrong with its log, '' if nothing.
@@ -346,6 +405,7 @@ __END__
         modules => [qw(ngx_oa_core_module)],        # default: all there are
         log_level => 'debug',                       # default: info
         start   => 0,                               # then ->start
+        daemon  => 1,                               # for ->upgrade
     );
 
 %%PORT_n%% and %%DIR%% are replaced in C<http>, C<main>, C<events> and
@@ -356,6 +416,7 @@ C<new> returns when all workers serve, or dies with what nginx said.
     $ng->write_file('routes.json', $bytes);         # atomic
     $ng->write_conf(http => ...); $ng->reload or die;
     $ng->stop; $ng->start; $ng->quit;
+    my $old = $ng->upgrade; kill 'QUIT', $old;      # USR2; the old master
     $ng->worker_pids; $ng->old_worker_pids; $ng->kill_worker(0);
     $ng->log; $ng->log_count(qr/.../); $ng->wait_log(qr/.../, 5);
 
