@@ -26,13 +26,15 @@ SET LOCAL client_min_messages = warning;
 
 
 /*
- * stage: new, claimed (an entry of the pool, 70_pool.sql), ready and failed
- * are written here; those between are the router's.
+ * stage: new, ready and failed are written here; those between are the
+ * router's.
  *
  * run: how often the route was provisioned.  All attempts of one run are one
  * piece of work to whoever must not do it twice; the next run is another.
+ * attempt: how many of this run have failed.
  *
- * memo: what the router wants its successor to know beside the columns.
+ * state: what else the router wants its successor to know, in the next run
+ * too: which names are used up, for one.
  */
 
 CREATE TABLE IF NOT EXISTS oa.jobs (
@@ -41,14 +43,14 @@ CREATE TABLE IF NOT EXISTS oa.jobs (
     run           integer NOT NULL DEFAULT 1,
     stage         text NOT NULL DEFAULT 'new'
                   CHECK (stage ~ '^[a-z_]{1,32}$'),
-    attempt       integer NOT NULL DEFAULT 1,
+    attempt       integer NOT NULL DEFAULT 0,
     reason        text,
     app           text,
     ip            text,
     volume        text,
     machine       text,
     region        text,
-    memo          jsonb NOT NULL DEFAULT '{}',
+    state         jsonb NOT NULL DEFAULT '{}',
     error         text,
     holder        text,
     leased_until  timestamptz,
@@ -201,7 +203,7 @@ RETURNS TABLE (mine boolean, job_id uuid, run integer, stage text,
                attempt integer, first_reason text, subdomain text,
                user_id uuid, agent_id uuid, region text, status text,
                app text, ip text, volume text, machine text, placed text,
-               memo jsonb, error text, wait bigint)
+               state jsonb, error text, wait bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 DECLARE
@@ -272,10 +274,9 @@ BEGIN
         IF j.stage IN ('ready', 'failed') THEN
             j.run := j.run + 1;
             j.stage := 'new';
-            j.attempt := 1;
+            j.attempt := 0;
             j.reason := job_claim.reason;
             j.machine := i.fly_machine_id;
-            j.memo := '{}';
             j.error := NULL;
         END IF;
 
@@ -283,16 +284,15 @@ BEGIN
            SET run = j.run, stage = j.stage, attempt = j.attempt,
                reason = j.reason, app = j.app, ip = j.ip,
                volume = j.volume, machine = j.machine, region = j.region,
-               memo = j.memo, error = j.error,
-               holder = job_claim.holder, leased_until = t + lease,
-               retry_at = NULL, changed_at = t
+               error = j.error, holder = job_claim.holder,
+               leased_until = t + lease, retry_at = NULL, changed_at = t
          WHERE o.id = j.id;
     END IF;
 
     RETURN QUERY
     SELECT taken, j.id, j.run, j.stage, j.attempt, j.reason,
            i.subdomain::text, i.user_id, i.agent_id, i.region, i.status,
-           j.app, j.ip, j.volume, j.machine, j.region, j.memo, j.error,
+           j.app, j.ip, j.volume, j.machine, j.region, j.state, j.error,
            coalesce(oa.ms_until(until), 0);
 END
 $$;
@@ -303,31 +303,19 @@ COMMENT ON FUNCTION oa.job_claim(uuid, text, interval, text) IS
 
 /*
  * A patch has the columns that change, null to empty one: stage, app, ip,
- * volume, machine, region; whatever else it has goes to memo.  With another
- * app all that belonged to the old one is forgotten.
+ * volume, machine, region, and state, which is replaced as a whole.  Of what
+ * belonged to another app nothing stays.
  */
 
 CREATE OR REPLACE FUNCTION oa.job_patched(j oa.jobs, patch jsonb)
 RETURNS oa.jobs
-LANGUAGE plpgsql STABLE SET search_path = ''
+LANGUAGE sql STABLE SET search_path = ''
 AS $$
-DECLARE
-    columns  text[] := '{stage,app,ip,volume,machine,region}';
-    changes  jsonb := '{}';
-BEGIN
-    IF patch ->> 'app' <> j.app THEN
-        changes := '{"ip":null,"volume":null,"machine":null}';
-    END IF;
-
-    SELECT changes || coalesce(jsonb_object_agg(p.key, p.value), '{}')
-           || jsonb_build_object('memo', jsonb_strip_nulls(
-                  j.memo || (patch - columns)))
-      INTO changes
-      FROM jsonb_each(patch) p
-     WHERE p.key = ANY (columns);
-
-    RETURN jsonb_populate_record(j, changes);
-END
+    SELECT p.*
+      FROM jsonb_populate_record(j,
+               CASE WHEN patch ->> 'app' <> j.app
+                    THEN '{"ip":null,"volume":null,"machine":null}'::jsonb
+                    ELSE '{}' END || patch) p
 $$;
 
 COMMENT ON FUNCTION oa.job_patched(oa.jobs, jsonb) IS
@@ -365,7 +353,7 @@ BEGIN
 
     UPDATE oa.jobs o
        SET stage = j.stage, app = j.app, ip = j.ip, volume = j.volume,
-           machine = j.machine, region = j.region, memo = j.memo,
+           machine = j.machine, region = j.region, state = j.state,
            holder = CASE WHEN live THEN j.holder END,
            leased_until = CASE WHEN live THEN clock_timestamp() + lease END,
            changed_at = clock_timestamp()
@@ -413,7 +401,7 @@ BEGIN
 
     UPDATE oa.jobs o
        SET stage = 'ready', app = j.app, ip = j.ip, volume = j.volume,
-           machine = j.machine, region = j.region, memo = j.memo,
+           machine = j.machine, region = j.region, state = j.state,
            error = NULL, holder = NULL, leased_until = NULL, retry_at = NULL,
            changed_at = clock_timestamp()
      WHERE o.id = job;

@@ -13,6 +13,8 @@
  * wanted is the region an entry was made for, region the one where capacity
  * was found.  Entries are counted by the first, or a full region would be
  * filled for ever somewhere else, and chosen by the second.
+ *
+ * stage and state are the router's, as those of oa.jobs.
  */
 
 BEGIN;
@@ -22,16 +24,18 @@ SET LOCAL client_min_messages = warning;
 
 CREATE TABLE IF NOT EXISTS oa.pool (
     id            uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    state         text NOT NULL DEFAULT 'provisioning'
-                  CHECK (state IN ('provisioning', 'ready', 'claimed',
-                                   'failed', 'destroying')),
+    status        text NOT NULL DEFAULT 'provisioning'
+                  CHECK (status IN ('provisioning', 'ready', 'claimed',
+                                    'failed', 'destroying')),
     digest        text NOT NULL CHECK (digest ~ '^[^:]+:[^:]+$'),
     wanted        text NOT NULL,
+    stage         text,
     region        text,
     app           text,
     ip            text,
     volume        text,
     machine       text,
+    state         jsonb NOT NULL DEFAULT '{}',
     error         text,
     holder        text,
     leased_until  timestamptz,
@@ -44,7 +48,7 @@ CREATE TABLE IF NOT EXISTS oa.pool (
 -- claimed entries are as many as routes, all others a handful
 
 CREATE INDEX IF NOT EXISTS pool_unclaimed
-    ON oa.pool (digest, state) WHERE state <> 'claimed';
+    ON oa.pool (digest, status) WHERE status <> 'claimed';
 
 COMMENT ON TABLE oa.pool IS 'machines made in advance';
 
@@ -54,15 +58,15 @@ REVOKE ALL ON oa.pool FROM PUBLIC, anon, authenticated, service_role;
 
 
 /*
- * The nearest region first, the oldest entry first.  A job that has a
- * placement keeps it: a volume may be in it.  One that has claimed before gets
- * the same entry again, until it has gone on to the next stage.
+ * The nearest region first, and of it the oldest entry.  A job that has a
+ * placement keeps it: a volume may be in it.  The stage stays: one that is
+ * still at its claim gets what it claimed, should it ask again.
  */
 
 CREATE OR REPLACE FUNCTION oa.pool_claim(
     job uuid, holder text, regions text[], digest text)
-RETURNS TABLE (entry uuid, app text, ip text, volume text, machine text,
-               region text)
+RETURNS TABLE (stage text, app text, ip text, volume text, machine text,
+               region text, state jsonb)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 DECLARE
@@ -72,43 +76,36 @@ BEGIN
     SELECT o.* INTO j FROM oa.jobs o
      WHERE o.id = job AND o.holder = pool_claim.holder
        FOR UPDATE;
-    IF NOT FOUND THEN
+    IF NOT FOUND OR j.app IS NOT NULL AND j.stage <> 'claim' THEN
         RETURN;
     END IF;
 
-    IF j.stage = 'claimed' THEN
-        RETURN QUERY
-        SELECT (j.memo ->> 'entry')::uuid, j.app, j.ip, j.volume, j.machine,
-               j.region;
-        RETURN;
+    IF j.app IS NULL THEN
+        SELECT o.* INTO p FROM oa.pool o
+         WHERE o.digest = pool_claim.digest AND o.status = 'ready'
+           AND o.region = ANY (regions)
+         ORDER BY array_position(regions, o.region), o.created_at
+         LIMIT 1
+           FOR UPDATE SKIP LOCKED;
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
+
+        UPDATE oa.pool o
+           SET status = 'claimed', job_id = job,
+               changed_at = clock_timestamp()
+         WHERE o.id = p.id;
+
+        UPDATE oa.jobs o
+           SET app = p.app, ip = p.ip, volume = p.volume,
+               machine = p.machine, region = p.region,
+               state = p.state || o.state, changed_at = clock_timestamp()
+         WHERE o.id = job
+        RETURNING o.* INTO j;
     END IF;
 
-    IF j.app IS NOT NULL THEN
-        RETURN;
-    END IF;
-
-    SELECT o.* INTO p FROM oa.pool o
-     WHERE o.digest = pool_claim.digest AND o.state = 'ready'
-       AND o.region = ANY (regions)
-     ORDER BY array_position(regions, o.region), o.created_at
-     LIMIT 1
-       FOR UPDATE SKIP LOCKED;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-
-    UPDATE oa.pool o
-       SET state = 'claimed', job_id = job, changed_at = clock_timestamp()
-     WHERE o.id = p.id;
-
-    UPDATE oa.jobs o
-       SET stage = 'claimed', app = p.app, ip = p.ip, volume = p.volume,
-           machine = p.machine, region = p.region,
-           memo = o.memo || jsonb_build_object('entry', p.id),
-           changed_at = clock_timestamp()
-     WHERE o.id = job;
-
-    RETURN QUERY SELECT p.id, p.app, p.ip, p.volume, p.machine, p.region;
+    RETURN QUERY
+    SELECT j.stage, j.app, j.ip, j.volume, j.machine, j.region, j.state;
 END
 $$;
 
@@ -135,8 +132,8 @@ BEGIN
 
     IF (SELECT count(*) FROM oa.pool o
          WHERE o.digest = pool_begin.digest AND o.wanted = pool_begin.region
-           AND (o.state = 'ready'
-                OR o.state = 'provisioning'
+           AND (o.status = 'ready'
+                OR o.status = 'provisioning'
                    AND o.leased_until > clock_timestamp()))
        >= coalesce(want, 0)
     THEN
@@ -156,10 +153,7 @@ COMMENT ON FUNCTION oa.pool_begin(text, text, integer, text) IS
     'opens an entry, leased for a minute; NULL: there are enough';
 
 
-/*
- * As oa.job_step(): of the patch's keys those count that the pool has columns
- * for, so that the steps of a walk are stored alike.
- */
+-- patches are those of oa.job_step()
 
 CREATE OR REPLACE FUNCTION oa.pool_step(
     entry uuid, holder text, lease interval, patch jsonb)
@@ -168,18 +162,13 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 BEGIN
     UPDATE oa.pool o
-       SET (app, ip, volume, machine, region) =
-           (SELECT n.app, n.ip, n.volume, n.machine, n.region
-              FROM jsonb_to_record(
-                       jsonb_build_object('app', o.app, 'ip', o.ip,
-                                          'volume', o.volume,
-                                          'machine', o.machine,
-                                          'region', o.region) || patch)
-                   n (app text, ip text, volume text, machine text,
-                      region text)),
+       SET (stage, app, ip, volume, machine, region, state) =
+           (SELECT n.stage, n.app, n.ip, n.volume, n.machine, n.region,
+                   n.state
+              FROM jsonb_populate_record(o, patch) n),
            leased_until = clock_timestamp() + lease,
            changed_at = clock_timestamp()
-     WHERE o.id = entry AND o.state = 'provisioning'
+     WHERE o.id = entry AND o.status = 'provisioning'
        AND o.holder = pool_step.holder;
 
     RETURN FOUND;
@@ -202,7 +191,7 @@ BEGIN
     END IF;
 
     UPDATE oa.pool o
-       SET state = 'ready', region = coalesce(o.region, o.wanted),
+       SET status = 'ready', region = coalesce(o.region, o.wanted),
            holder = NULL, leased_until = NULL,
            checked_at = clock_timestamp()
      WHERE o.id = entry AND o.app IS NOT NULL AND o.machine IS NOT NULL;
@@ -228,12 +217,12 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 BEGIN
     UPDATE oa.pool o
-       SET state = 'failed', error = left(pool_failed.error, 500),
+       SET status = 'failed', error = left(pool_failed.error, 500),
            holder = NULL, leased_until = NULL,
            changed_at = clock_timestamp()
      WHERE o.id = entry
-       AND (o.state = 'ready'
-            OR o.state = 'provisioning' AND o.holder = pool_failed.holder);
+       AND (o.status = 'ready'
+            OR o.status = 'provisioning' AND o.holder = pool_failed.holder);
 
     RETURN FOUND;
 END
@@ -255,7 +244,7 @@ BEGIN
        SET checked_at = clock_timestamp()
      WHERE o.id = ANY (ARRAY(
                SELECT c.id FROM oa.pool c
-                WHERE c.digest = pool_check.digest AND c.state = 'ready'
+                WHERE c.digest = pool_check.digest AND c.status = 'ready'
                   AND c.checked_at < clock_timestamp() - age
                 ORDER BY c.checked_at
                 LIMIT 16
@@ -276,30 +265,32 @@ COMMENT ON FUNCTION oa.pool_check(text, interval) IS
  */
 
 CREATE OR REPLACE FUNCTION oa.pool_old(digest text, age interval)
-RETURNS TABLE (entry uuid, app text, ip text, volume text, machine text)
+RETURNS TABLE (entry uuid, stage text, app text, ip text, volume text,
+               machine text, region text, state jsonb)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 BEGIN
     RETURN QUERY
     UPDATE oa.pool o
-       SET state = 'destroying', holder = NULL,
+       SET status = 'destroying', holder = NULL,
            leased_until = clock_timestamp() + interval '5 minutes',
            changed_at = clock_timestamp()
      WHERE o.id = ANY (ARRAY(
                SELECT c.id FROM oa.pool c
-                WHERE c.state <> 'claimed'
+                WHERE c.status <> 'claimed'
                   AND split_part(c.digest, ':', 1)
                       = split_part(pool_old.digest, ':', 1)
-                  AND (c.state = 'ready'
+                  AND (c.status = 'ready'
                        AND c.digest <> pool_old.digest
                        AND c.created_at < clock_timestamp() - age
-                       OR c.state = 'failed'
-                       OR c.state IN ('provisioning', 'destroying')
+                       OR c.status = 'failed'
+                       OR c.status IN ('provisioning', 'destroying')
                           AND c.leased_until <= clock_timestamp())
                 ORDER BY c.created_at
                 LIMIT 16
                   FOR UPDATE SKIP LOCKED))
-    RETURNING o.id, o.app, o.ip, o.volume, o.machine;
+    RETURNING o.id, o.stage, o.app, o.ip, o.volume, o.machine, o.region,
+              o.state;
 END
 $$;
 
@@ -311,7 +302,7 @@ CREATE OR REPLACE FUNCTION oa.pool_dropped(entry uuid) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 BEGIN
-    DELETE FROM oa.pool o WHERE o.id = entry AND o.state = 'destroying';
+    DELETE FROM oa.pool o WHERE o.id = entry AND o.status = 'destroying';
 
     RETURN FOUND;
 END

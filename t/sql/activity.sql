@@ -13,7 +13,8 @@ CREATE EXTENSION IF NOT EXISTS dblink;
 
 SELECT plan(55);
 
-SELECT format('host=%s port=%s dbname=%s user=',
+SELECT format('host=%s port=%s dbname=%s '
+              'options=-cstatement_timeout=60s user=',
               coalesce(nullif(split_part(
                   current_setting('unix_socket_directories'), ',', 1), ''),
                   '127.0.0.1'),

@@ -14,9 +14,10 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS dblink;
 
-SELECT plan(31);
+SELECT plan(33);
 
-SELECT format('host=%s port=%s dbname=%s user=',
+SELECT format('host=%s port=%s dbname=%s '
+              'options=-cstatement_timeout=60s user=',
               coalesce(nullif(split_part(
                   current_setting('unix_socket_directories'), ',', 1), ''),
                   '127.0.0.1'),
@@ -75,13 +76,14 @@ BEGIN
 END
 $$;
 
--- whether the session waits for a lock; not before it has come so far
+-- whether the session waits for a lock, one of so many
 
-CREATE FUNCTION pg_temp.waits(session text) RETURNS boolean
+CREATE FUNCTION pg_temp.waits(session text, others integer DEFAULT 1)
+RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1 .. 3000 LOOP
-        IF EXISTS (SELECT FROM pg_locks WHERE NOT granted) THEN
+        IF (SELECT count(*) FROM pg_locks WHERE NOT granted) >= others THEN
             RETURN dblink_is_busy(session) = 1;
         END IF;
 
@@ -183,6 +185,27 @@ SELECT results_eq(
     $$ VALUES ('t 1 new', 1::bigint), ('f 1 new', 15) $$,
     'of 16 claims one is answered mine');
 
+-- a holder that died, and 16 who have seen the same row of it
+
+SELECT dblink_exec('owner', pg_temp.sql($$
+    UPDATE oa.jobs SET leased_until = now() WHERE route_id = %4 $$))
+    AS done \gset
+SELECT dblink_exec('owner', 'BEGIN') AS done \gset
+SELECT dblink_exec('owner', pg_temp.sql($$
+    DO $do$BEGIN
+        PERFORM FROM oa.jobs WHERE route_id = %4 FOR UPDATE;
+    END$do$ $$)) AS done \gset
+SELECT count(pg_temp.send('c' || n, pg_temp.claim(4, 'd' || n))) AS done
+  FROM generate_series(1, 16) n \gset
+SELECT ok(pg_temp.waits('c1', 16), 'all wait');
+SELECT dblink_exec('owner', 'COMMIT') AS done \gset
+SELECT results_eq(
+    $$ SELECT a, count(*) FROM (
+           SELECT pg_temp.answer('c' || n) FROM generate_series(1, 16) n)
+           r (a) GROUP BY a ORDER BY a DESC $$,
+    $$ VALUES ('t 1 new', 1::bigint), ('f 1 new', 15) $$,
+    'of 16 successors one is answered mine');
+
 SELECT dblink_exec('owner', pg_temp.sql($$
     UPDATE public.agent_instances
        SET fly_machine_id = '5a', status = 'running' WHERE id = %5 $$))
@@ -202,7 +225,7 @@ SELECT results_eq(
     $$ SELECT count(pg_temp.answer('c' || n)) FROM generate_series(1, 16) n $$,
     ARRAY[3::bigint], 'of 16 who fill the pool those begin that are wanted');
 SELECT dblink_exec('owner', $$
-    UPDATE oa.pool SET state = 'ready', region = 'iad', app = 'p-' || id,
+    UPDATE oa.pool SET status = 'ready', region = 'iad', app = 'p-' || id,
                        machine = '9a'
      WHERE digest = 't-race:1';
     INSERT INTO oa.jobs (id, route_id, holder)
@@ -225,7 +248,7 @@ SELECT results_eq(
 -- one that is being claimed is passed over, not waited for
 
 SELECT dblink_exec('owner', $$
-    INSERT INTO oa.pool (state, digest, wanted, region, app, machine)
+    INSERT INTO oa.pool (status, digest, wanted, region, app, machine)
     VALUES ('ready', 't-race:2', 'iad', 'iad', 'p-1', '1a'),
            ('ready', 't-race:2', 'iad', 'fra', 'p-2', '2a');
     INSERT INTO oa.jobs (id, route_id, holder)

@@ -12,7 +12,7 @@ BEGIN;
 
 CREATE EXTENSION IF NOT EXISTS pgtap;
 
-SELECT plan(87);
+SELECT plan(90);
 
 
 INSERT INTO auth.users (id) VALUES ('a0000000-0000-4000-8000-000000000001');
@@ -39,6 +39,7 @@ VALUES
 
 \set cold '''e0000000-0000-4000-8000-000000000001'''
 \set warm '''e0000000-0000-4000-8000-000000000002'''
+\set off '''e0000000-0000-4000-8000-000000000003'''
 \set broken '''e0000000-0000-4000-8000-000000000005'''
 
 CREATE FUNCTION pg_temp.claim(route text, holder text) RETURNS text
@@ -109,9 +110,9 @@ SELECT throws_ok(
 SELECT results_eq(
     format($$ SELECT mine, run, stage, attempt, first_reason, subdomain,
                      user_id, agent_id, region, status, app, ip, volume,
-                     machine, placed, memo, error, wait
+                     machine, placed, state, error, wait
                 FROM oa.job_claim(%L, 'h1', '10 s', 'cold') $$, :cold),
-    $$ VALUES (true, 1, 'new', 1, 'cold', 't-cold',
+    $$ VALUES (true, 1, 'new', 0, 'cold', 't-cold',
                'a0000000-0000-4000-8000-000000000001'::uuid,
                'd0000000-0000-4000-8000-000000000001'::uuid,
                'fra', 'provisioning', NULL::text, NULL::text, NULL::text,
@@ -123,17 +124,16 @@ SELECT results_eq(
     format($$ VALUES (false, %L::uuid, 'new', 'provisioning', true) $$,
            pg_temp.job(:cold)),
     'the next one: whose turn comes when the lease ends');
-SELECT is(pg_temp.claim(:cold, 'h1'), 'mine 1 new 1 cold',
+SELECT is(pg_temp.claim(:cold, 'h1'), 'mine 1 new 0 cold',
           'the holder asks again: it still is');
 
 
 -- steps
 
 SELECT ok(oa.job_step(pg_temp.job(:cold), 'h1', '10 s',
-              '{"stage":"app","app":"oa-c","tries":1,"x":null}'), 'a step');
+              '{"stage":"app","app":"oa-c","state":{"at":1}}'), 'a step');
 SELECT is(pg_temp.placement(:cold), 'app oa-c - - - -', 'is stored');
-SELECT is((SELECT memo FROM oa.jobs), '{"tries":1}',
-          'what has no column is in memo');
+SELECT is((SELECT state FROM oa.jobs), '{"at":1}', 'with its state');
 SELECT ok(oa.job_step(pg_temp.job(:cold), 'h1', '10 s',
               '{"ip":"fdaa::1","volume":"vol_1","region":"ams"}'),
           'the next');
@@ -161,10 +161,10 @@ SELECT throws_ok(
   FROM unnest(ARRAY['{"stage":""}', '{"stage":"a\"b"}']) patch;
 
 SELECT ok(oa.job_step(pg_temp.job(:cold), 'h1', '10 s',
-              '{"volume":null,"tries":null}'), 'null');
+              '{"volume":null,"state":{}}'), 'null');
 SELECT is(pg_temp.placement(:cold), 'app oa-c fdaa::1 - - ams',
           'empties a column');
-SELECT is((SELECT memo FROM oa.jobs), '{}', 'and takes from memo');
+SELECT is((SELECT state FROM oa.jobs), '{}', 'states are replaced');
 
 SELECT ok(oa.job_step(pg_temp.job(:cold), 'h1', '10 s',
               '{"app":"oa-d","volume":"vol_d"}'), 'another app');
@@ -174,17 +174,18 @@ SELECT is(pg_temp.placement(:cold), 'app oa-d - vol_d - ams',
 
 -- a lease that expires
 
-SELECT pg_temp.expire(:cold);
-SELECT ok(oa.job_step(pg_temp.job(:cold), 'h1', '10 s', '{"tries":2}'),
+SELECT pg_temp.expire(:cold) AS done \gset
+SELECT ok(oa.job_step(pg_temp.job(:cold), 'h1', '10 s',
+                      '{"state":{"at":2}}'),
           'late, but nobody came: still the holder');
-SELECT is(pg_temp.claim(:cold, 'h2'), 'not 1 app 1 cold', 'and renewed');
-SELECT pg_temp.expire(:cold);
+SELECT is(pg_temp.claim(:cold, 'h2'), 'not 1 app 0 cold', 'and renewed');
+SELECT pg_temp.expire(:cold) AS done \gset
 SELECT results_eq(
     format($$ SELECT mine, run, stage, attempt, first_reason, app, volume,
-                     memo
+                     state
                 FROM oa.job_claim(%L, 'h2', '10 s', 'other') $$, :cold),
-    $$ VALUES (true, 1, 'app', 1, 'cold', 'oa-d', 'vol_d',
-               '{"tries":2}'::jsonb) $$,
+    $$ VALUES (true, 1, 'app', 0, 'cold', 'oa-d', 'vol_d',
+               '{"at":2}'::jsonb) $$,
     'taken over: where it stood, by the reason it began with');
 SELECT ok(NOT oa.job_step(pg_temp.job(:cold), 'h1', '10 s',
                           '{"machine":"evil"}'), 'the one before learns it');
@@ -192,7 +193,7 @@ SELECT is(pg_temp.placement(:cold), 'app oa-d - vol_d - ams',
           'and writes nothing');
 SELECT ok(oa.job_step(pg_temp.job(:cold), 'h2', '0', '{}'),
           'a lease given up');
-SELECT is(pg_temp.claim(:cold, 'h3'), 'mine 1 app 1 cold',
+SELECT is(pg_temp.claim(:cold, 'h3'), 'mine 1 app 0 cold',
           'is free at once');
 
 
@@ -204,12 +205,12 @@ SELECT results_eq(
     format($$ SELECT mine, stage, attempt, length(error), status,
                      wait BETWEEN 3590000 AND 3600000
                 FROM oa.job_claim(%L, 'h1', '10 s', 'x') $$, :cold),
-    $$ VALUES (false, 'app', 2, 500, 'provisioning', true) $$,
+    $$ VALUES (false, 'app', 1, 500, 'provisioning', true) $$,
     'the next attempt has its time, and errors an end');
 SELECT ok(NOT oa.job_step(pg_temp.job(:cold), 'h3', '10 s', '{}'),
           'who failed is no holder');
-SELECT pg_temp.expire(:cold);
-SELECT is(pg_temp.claim(:cold, 'h4'), 'mine 1 app 2 cold',
+SELECT pg_temp.expire(:cold) AS done \gset
+SELECT is(pg_temp.claim(:cold, 'h4'), 'mine 1 app 1 cold',
           'then it goes on');
 
 SELECT ok(oa.job_failed(pg_temp.job(:cold), 'h4', 'refused', NULL),
@@ -222,12 +223,12 @@ SELECT results_eq(
     'and nobody tries again');
 UPDATE public.agent_instances SET status = 'provisioning'
  WHERE subdomain = 't-cold';
-SELECT is(pg_temp.claim(:cold, 'h5'), 'mine 2 new 1 by h5',
+SELECT is(pg_temp.claim(:cold, 'h5'), 'mine 2 new 0 by h5',
           'until its status is set to something else');
 SELECT is(pg_temp.placement(:cold), 'new oa-d - vol_d - ams',
           'what had been made is not forgotten');
-SELECT is((SELECT (error, memo)::text FROM oa.jobs), '(,{})',
-          'what went wrong is');
+SELECT is((SELECT state FROM oa.jobs), '{"at":2}', 'nor the state');
+SELECT is((SELECT error FROM oa.jobs), NULL, 'what went wrong is');
 
 
 -- done
@@ -239,14 +240,14 @@ SELECT ok(oa.job_step(pg_temp.job(:cold), 'h5', '10 s',
                       '{"stage":"wait","ip":"fdaa::2"}'), 'a last step');
 SELECT version AS before FROM oa.routes WHERE subdomain = 't-cold' \gset
 SELECT ok(oa.job_done(pg_temp.job(:cold), 'h5',
-                      '{"machine":"1a","tries":3}'), 'done');
+                      '{"machine":"1a"}'), 'done');
 SELECT is(pg_temp.state(:cold), 'running oa-d 1a vol_d ams',
           'the route has it all, as it came out');
 SELECT is(pg_temp.placement(:cold), 'ready oa-d fdaa::2 vol_d 1a ams',
           'and so has the job');
 SELECT ok((SELECT version > :before FROM oa.routes
             WHERE subdomain = 't-cold'), 'the feed knows');
-SELECT is(pg_temp.claim(:cold, 'h1'), 'not 2 ready 1 by h5',
+SELECT is(pg_temp.claim(:cold, 'h1'), 'not 2 ready 0 by h5',
           'there is no more to do');
 SELECT ok(NOT oa.job_done(pg_temp.job(:cold), 'h5', '{}'), 'nor twice');
 
@@ -262,7 +263,7 @@ SELECT is(pg_temp.state(:cold), 'provisioning oa-d - vol_d ams',
           'the route has none');
 SELECT is(pg_temp.placement(:cold), 'ready oa-d fdaa::2 vol_d - ams',
           'its app, IP and volume are still there');
-SELECT is(pg_temp.claim(:cold, 'h6'), 'mine 3 new 1 by h6', 'a new run');
+SELECT is(pg_temp.claim(:cold, 'h6'), 'mine 3 new 0 by h6', 'a new run');
 SELECT is(pg_temp.placement(:cold), 'new oa-d fdaa::2 vol_d - ams',
           'begins with them');
 SELECT ok(oa.machine_gone(:warm, '2a'),
@@ -285,7 +286,7 @@ SELECT ok(NOT oa.job_step(pg_temp.job(:cold), 'h6', '10 s', '{}'),
           'and its holder learns it');
 UPDATE public.agent_instances SET status = 'suspended'
  WHERE subdomain = 't-cold';
-SELECT is(pg_temp.claim(:cold, 'h1'), 'not 3 ready 1 by h6',
+SELECT is(pg_temp.claim(:cold, 'h1'), 'not 3 ready 0 by h6',
           'a machine that sleeps is one');
 UPDATE public.agent_instances SET fly_machine_id = '4a'
  WHERE subdomain = 't-cold';
@@ -295,7 +296,7 @@ UPDATE public.agent_instances
    SET fly_app_name = 'oa-new', fly_volume_id = 'vol_n',
        fly_machine_id = NULL, status = 'provisioning'
  WHERE subdomain = 't-cold';
-SELECT is(pg_temp.claim(:cold, 'h7'), 'mine 4 new 1 by h7',
+SELECT is(pg_temp.claim(:cold, 'h7'), 'mine 4 new 0 by h7',
           'a backend that leaves the machine to us');
 SELECT is(pg_temp.placement(:cold), 'new oa-new - vol_n - ams',
           'says where');
@@ -303,7 +304,7 @@ SELECT is(pg_temp.placement(:cold), 'new oa-new - vol_n - ams',
 
 -- a route that broke, with its machine
 
-SELECT is(pg_temp.claim(:broken, 'h1'), 'mine 1 new 1 by h1',
+SELECT is(pg_temp.claim(:broken, 'h1'), 'mine 1 new 0 by h1',
           'status error: a job');
 SELECT is(pg_temp.placement(:broken), 'new oa-broken - vol_5 5a lhr',
           'with what there is');
@@ -321,7 +322,7 @@ SELECT is(pg_temp.placement(:broken),
           'but what it made is written down');
 UPDATE public.agent_instances SET status = 'error'
  WHERE subdomain = 't-broken';
-SELECT is(pg_temp.claim(:broken, 'h2'), 'mine 1 machine 1 by h1',
+SELECT is(pg_temp.claim(:broken, 'h2'), 'mine 1 machine 0 by h1',
           'enabled: somebody goes on');
 UPDATE public.agent_instances SET status = 'disabled'
  WHERE subdomain = 't-broken';
@@ -331,6 +332,11 @@ SELECT is(pg_temp.state(:broken), 'disabled oa-broken 5b vol_5 lhr',
           'stays so, with its machine');
 SELECT is(pg_temp.placement(:broken), 'ready oa-broken - vol_5 5b lhr',
           'and the job is done');
+
+INSERT INTO oa.jobs (route_id, holder) VALUES (:off, 'h1');
+SELECT ok(oa.job_failed(pg_temp.job(:off), 'h1', 'no', NULL),
+          'disabled, and failed');
+SELECT is(pg_temp.state(:off), 'disabled - - - iad', 'stays disabled');
 
 SELECT ok(oa.job_step(pg_temp.job(:cold), 'h7', '10 s', '{}'),
           'another, still there');
@@ -358,8 +364,8 @@ SELECT set_eq(
     format($$ SELECT * FROM oa.job_stages(ARRAY[%L, %L, gen_random_uuid(),
                                                 NULL]::uuid[]) $$,
            :cold, :broken),
-    format($$ VALUES (%L::uuid, 'new', 1, NULL::text, 0::bigint),
-                     (%L, 'ready', 1, NULL, 0) $$, :cold, :broken),
+    format($$ VALUES (%L::uuid, 'new', 0, NULL::text, 0::bigint),
+                     (%L, 'ready', 0, NULL, 0) $$, :cold, :broken),
     'the stages of those that have jobs');
 
 SELECT * FROM finish();

@@ -12,7 +12,7 @@ BEGIN;
 
 CREATE EXTENSION IF NOT EXISTS pgtap;
 
-SELECT plan(66);
+SELECT plan(68);
 
 
 CREATE FUNCTION pg_temp.entry(app text) RETURNS uuid
@@ -22,7 +22,7 @@ $$;
 
 CREATE FUNCTION pg_temp.shown(app text) RETURNS text
 LANGUAGE sql AS $$
-    SELECT concat_ws(' ', p.state, p.wanted, coalesce(p.region, '-'),
+    SELECT concat_ws(' ', p.status, p.wanted, coalesce(p.region, '-'),
                      coalesce(p.ip, '-'), coalesce(p.volume, '-'),
                      coalesce(p.machine, '-'))
       FROM oa.pool p WHERE p.app = shown.app
@@ -48,13 +48,16 @@ SELECT throws_ok(
     NULL, 'not NAME:HASH: ' || d)
   FROM unnest(ARRAY['', 'fly', 'fly:', ':1', 'fly:1:2']) d;
 
-SELECT ok(oa.pool_step(:'one', 'h1', '10 s', '{"app":"p-1","stage":"app"}'),
+SELECT ok(oa.pool_step(:'one', 'h1', '10 s', 
+                       '{"app":"p-1","stage":"app","state":{"at":1,"n":1}}'),
           'a step');
 SELECT ok(oa.pool_step(:'one', 'h1', '10 s', '{"ip":"::1","volume":"v"}'),
           'the next');
 SELECT ok(oa.pool_step(:'one', 'h1', '10 s', '{}'), 'an empty one');
 SELECT is(pg_temp.shown('p-1'), 'provisioning iad - ::1 v -',
           'are stored, and take nothing away');
+SELECT is((SELECT (stage, state)::text FROM oa.pool WHERE app = 'p-1'),
+          '(app,"{""n"": 1, ""at"": 1}")', 'with the router''s own');
 SELECT ok(NOT oa.pool_step(:'one', 'h2', '10 s', '{"machine":"evil"}'),
           'somebody else''s step');
 SELECT ok(NOT oa.pool_ready(:'one', 'h2', '{"machine":"evil"}'),
@@ -75,7 +78,7 @@ SELECT is(oa.pool_begin('iad', 'fly:1', 2, 'h3'), NULL,
           'it counts where it was wanted, not where it is');
 
 UPDATE oa.pool SET leased_until = now() - interval '1 s'
- WHERE state = 'provisioning';
+ WHERE status = 'provisioning';
 SELECT oa.pool_begin('iad', 'fly:1', 2, 'h3') AS two \gset
 SELECT isnt(:'two'::uuid, NULL, 'one whose maker died does not count');
 SELECT ok(oa.pool_ready(:'two', 'h3', '{"app":"p-2","machine":"2a"}'),
@@ -86,7 +89,7 @@ SELECT is(pg_temp.shown('p-2'), 'ready iad iad - - 2a',
 
 -- handing them out
 
-INSERT INTO oa.pool (state, digest, wanted, region, app, machine, created_at)
+INSERT INTO oa.pool (status, digest, wanted, region, app, machine, created_at)
 VALUES ('ready', 'fly:1', 'fra', 'fra', 'p-f', 'fa', now()),
        ('ready', 'fly:1', 'fra', 'fra', 'p-e', 'ea', now() - interval '1 h'),
        ('ready', 'fly:2', 'fra', 'fra', 'p-t', 'ta', now()),
@@ -94,9 +97,11 @@ VALUES ('ready', 'fly:1', 'fra', 'fra', 'p-f', 'fa', now()),
        ('failed', 'fly:1', 'ams', 'ams', 'p-x', 'xa', now()),
        ('provisioning', 'fly:1', 'ams', 'ams', 'p-y', 'ya', now()),
        ('destroying', 'fly:1', 'ams', 'ams', 'p-z', 'za', now());
-INSERT INTO oa.jobs (id, route_id, holder, stage, app)
+UPDATE oa.pool SET state = '{"n":1,"at":1}' WHERE app = 'p-e';
+INSERT INTO oa.jobs (id, route_id, holder, stage, app, state)
 SELECT ('f0000000-0000-4000-8000-00000000000' || n)::uuid,
-       gen_random_uuid(), 'h1', 'new', CASE n WHEN 9 THEN 'oa-own' END
+       gen_random_uuid(), 'h1', CASE n WHEN 9 THEN 'app' ELSE 'claim' END,
+       CASE n WHEN 9 THEN 'oa-own' END, '{"at":2}'
   FROM generate_series(1, 9) n;
 
 CREATE FUNCTION pg_temp.claim(job integer, regions text[],
@@ -117,11 +122,13 @@ SELECT is(pg_temp.claim(9, '{fra}'), NULL,
 SELECT is(pg_temp.claim(1, '{sin,fra,iad,ewr}'), 'p-e ea fra',
           'the nearest region, and of it the oldest');
 SELECT results_eq(
-    $$ SELECT stage, app, machine, region, memo FROM oa.jobs
+    $$ SELECT stage, app, machine, region, state FROM oa.jobs
         WHERE id = 'f0000000-0000-4000-8000-000000000001' $$,
-    $$ VALUES ('claimed', 'p-e', 'ea', 'fra',
-               jsonb_build_object('entry', pg_temp.entry('p-e'))) $$,
-    'it is the job''s');
+    $$ VALUES ('claim', 'p-e', 'ea', 'fra', '{"n":1,"at":2}'::jsonb) $$,
+    'it is the job''s, whose own state counts more');
+SELECT is((SELECT job_id FROM oa.pool WHERE app = 'p-e'),
+          'f0000000-0000-4000-8000-000000000001',
+          'and the entry says whose it is');
 SELECT is(pg_temp.claim(1, '{ewr}'), 'p-e ea fra',
           'who asks again gets the same');
 SELECT is(pg_temp.shown('p-e'), 'claimed fra fra - - ea', 'and no other');
@@ -132,7 +139,7 @@ SELECT is(pg_temp.claim(n, '{fra,iad,ewr}'), want,
           coalesce('then ' || want, 'and then none'))
   FROM (VALUES (3, 'p-f fa fra'), (4, 'p-2 2a iad'), (5, NULL))
        c (n, want);
-SELECT is((SELECT count(*) FROM oa.pool WHERE state = 'ready'), 2::bigint,
+SELECT is((SELECT count(*) FROM oa.pool WHERE status = 'ready'), 2::bigint,
           'those of other templates are not touched');
 
 UPDATE oa.jobs SET stage = 'health'
@@ -153,10 +160,10 @@ SELECT ok(NOT f, 'claimed: no ' || what)
 
 -- looking at them
 
-DELETE FROM oa.pool WHERE state <> 'claimed';
-INSERT INTO oa.pool (state, digest, wanted, region, app, machine, holder,
+DELETE FROM oa.pool WHERE status <> 'claimed';
+INSERT INTO oa.pool (status, digest, wanted, region, app, machine, holder,
                      leased_until, created_at, checked_at)
-SELECT p.state, p.digest, 'iad', 'iad', p.app, p.app || '-m', 'h1',
+SELECT p.status, p.digest, 'iad', 'iad', p.app, p.app || '-m', 'h1',
        now() + p.lease, now() - p.age, now() - interval '1 h'
   FROM (VALUES
     ('ready', 'fly:1', 'k-ready', NULL, interval '1 h'),
@@ -170,7 +177,7 @@ SELECT p.state, p.digest, 'iad', 'iad', p.app, p.app || '-m', 'h1',
     ('provisioning', 'fly:1', 'd-dead', interval '-1 s', '1 h'),
     ('destroying', 'fly:1', 'k-dying', interval '1 s', '1 h'),
     ('destroying', 'fly:1', 'd-dying', interval '-1 s', '1 h'))
-    p (state, digest, app, lease, age);
+    p (status, digest, app, lease, age);
 
 SELECT set_eq(
     $$ SELECT app, machine FROM oa.pool_check('fly:1', '10 min') $$,
@@ -181,15 +188,17 @@ SELECT is_empty($$ SELECT FROM oa.pool_check('fly:1', '10 min') $$,
 
 -- destroying them
 
+UPDATE oa.pool SET stage = 'ip', state = '{"at":1}' WHERE app LIKE 'd-%';
 SELECT set_eq(
-    $$ SELECT app, machine FROM oa.pool_old('fly:1', '10 min') $$,
-    $$ SELECT a, a || '-m' FROM unnest(ARRAY['d-old', 'd-failed', 'd-dead',
-                                             'd-dying']) a $$,
+    $$ SELECT app, machine, region, stage, state
+         FROM oa.pool_old('fly:1', '10 min') $$,
+    $$ SELECT a, a || '-m' AS m, 'iad' AS r, 'ip' AS s, '{"at":1}'::jsonb
+         FROM unnest(ARRAY['d-old', 'd-failed', 'd-dead', 'd-dying']) a $$,
     'another template, failed, without a maker, without a destroyer');
 SELECT is_empty($$ SELECT FROM oa.pool_old('fly:1', '10 min') $$,
                 'the next one who asks gets none of them');
 SELECT set_eq(
-    $$ SELECT app FROM oa.pool WHERE state = 'destroying' $$,
+    $$ SELECT app FROM oa.pool WHERE status = 'destroying' $$,
     ARRAY['k-dying', 'd-old', 'd-failed', 'd-dead', 'd-dying'],
     'nor does a job');
 SELECT ok(NOT oa.pool_step(pg_temp.entry('d-dead'), 'h1', '1 s', '{}'),
@@ -215,7 +224,7 @@ SELECT set_eq(
     ARRAY['k-ready', 'k-making'], 'go the same way');
 SELECT is((SELECT length(error) FROM oa.pool WHERE app = 'k-making'), 500,
           'errors have an end');
-SELECT is((SELECT count(*) FROM oa.pool WHERE state = 'claimed'), 4::bigint,
+SELECT is((SELECT count(*) FROM oa.pool WHERE status = 'claimed'), 4::bigint,
           'what was claimed stays so');
 
 SELECT * FROM finish();

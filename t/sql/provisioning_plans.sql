@@ -12,7 +12,7 @@ BEGIN;
 
 CREATE EXTENSION IF NOT EXISTS pgtap;
 
-SELECT plan(20);
+SELECT plan(21);
 
 
 -- all but a few have a machine that came from the pool
@@ -30,7 +30,7 @@ INSERT INTO oa.jobs (id, route_id, stage, app, machine)
 SELECT i.id, i.id, 'ready', i.fly_app_name, i.fly_machine_id
   FROM public.agent_instances i
  WHERE i.subdomain LIKE 't-plan-%' AND i.fly_machine_id IS NOT NULL;
-INSERT INTO oa.pool (state, digest, wanted, region, app, machine,
+INSERT INTO oa.pool (status, digest, wanted, region, app, machine,
                      checked_at)
 SELECT CASE WHEN g <= 5 THEN 'ready' ELSE 'claimed' END, 'fly:1', 'iad',
        'iad', 'p-' || g, g || 'p', now() - interval '1 h'
@@ -89,7 +89,7 @@ $$;
 -- what is counted counts
 
 SELECT pg_temp.scans() AS before \gset
-SELECT count(memo) AS done FROM oa.jobs \gset
+SELECT count(state) AS done FROM oa.jobs \gset
 SELECT ok(pg_temp.scans() > :before, 'a scan is seen');
 
 SELECT pg_temp.by_index('job_claim(%1, ''h1'', ''10 s'', ''cold'')');
@@ -99,6 +99,7 @@ SELECT pg_temp.by_index(w)
   FROM unnest(ARRAY[
       'job_claim(%1, ''h1'', ''10 s'', ''again'')',
       'job_claim(%2, ''h1'', ''10 s'', ''warm'')',
+      'job_step(%1, ''h1'', ''10 s'', ''{"stage":"claim"}'')',
       'pool_claim(%1, ''h1'', ''{fra,iad}'', ''fly:1'')',
       'job_step(%1, ''h1'', ''10 s'', ''{"stage":"wait"}'')',
       'job_done(%1, ''h1'', ''{}'')',
