@@ -277,8 +277,7 @@ BEGIN
            changed_at = clock_timestamp()
      WHERE o.id = ANY (ARRAY(
                SELECT c.id FROM oa.pool c
-                WHERE c.status <> 'claimed'
-                  AND split_part(c.digest, ':', 1)
+                WHERE split_part(c.digest, ':', 1)
                       = split_part(pool_old.digest, ':', 1)
                   AND (c.status = 'ready'
                        AND c.digest <> pool_old.digest

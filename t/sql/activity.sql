@@ -131,8 +131,11 @@ SELECT dblink_exec('t1', 'COMMIT') AS done \gset
 SELECT is(pg_temp.since(n), 0, 'route ' || n) FROM generate_series(5, 7) n;
 
 
--- idle
+-- idle; in order even where the index does not put them so
 
+SELECT dblink_exec('t1', 'SET enable_indexscan = off') AS done \gset
+SELECT dblink_exec('t1', 'SET enable_bitmapscan = off') AS done \gset
+SELECT pg_temp.touch('t1', '{3}', '{2900}') AS done \gset
 SELECT results_eq(
     $$ SELECT * FROM dblink('t1', 'SELECT * FROM
            oa.routes_idle(''10 min'', 10)') r (id uuid, app text, m text) $$,
