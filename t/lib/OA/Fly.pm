@@ -39,10 +39,10 @@ sub new {
 sub base  { $_[0]->url . '/v1' }
 sub token { $_[0]->state->{token} }
 
-sub kind    { my $class = shift; OA::Fly::Api::kind(@_) }
-sub begin   { my $class = shift; OA::Fly::Api::begin(@_) }
-sub finish  { my $class = shift; OA::Fly::Api::finish(@_) }
-sub settle  { my $class = shift; OA::Fly::State::settle(@_) }
+sub kind     { my $class = shift; OA::Fly::Api::kind(@_) }
+sub begin    { my $class = shift; OA::Fly::Api::begin(@_) }
+sub complete { my $class = shift; OA::Fly::Api::complete(@_) }
+sub settle   { my $class = shift; OA::Fly::State::settle(@_) }
 
 sub headers {
     return ('fly-request-id' => OA::Fly::State::ulid() . '-iad');
@@ -120,6 +120,15 @@ sub region {
     $self->change(sub { $_[0]{regions}{$region} = \%full });
 }
 
+sub fill {
+    my ($self, $id) = @_;
+    $self->change(sub {
+        my ($volume) = grep { defined } map { $_->{volumes}{$id} }
+                       values %{ $_[0]{apps} };
+        ($volume // croak "no volume $id")->{full} = 1;
+    });
+}
+
 sub foreign {
     my ($self, @names) = @_;
     $self->change(sub { $_[0]{foreign}{$_} = 1 for @names });
@@ -193,6 +202,26 @@ sub set_machine {
 sub wake {
     my ($self, $id) = @_;
     $self->_machine($id, sub { OA::Fly::State::start(@_, 'proxy') });
+}
+
+# What is to come next comes now, and the rest as much earlier.
+sub hasten {
+    my ($self, $id) = @_;
+    $self->change(sub {
+        my ($s) = @_;
+        my $now = time;
+        if (my $app = $s->{apps}{$id}) {
+            return $app->{gone_at} = $now;
+        }
+        for my $app (values %{ $s->{apps} }) {
+            my $thing = $app->{machines}{$id} // $app->{volumes}{$id} // next;
+            my @plan = @{ $thing->{plan} };
+            my $early = @plan ? $plan[0]{at} - $now : 0;
+            $_->{at} -= $early for @plan;
+            return;
+        }
+        croak "nothing is named $id";
+    });
 }
 
 # 404 from now on.
@@ -330,6 +359,7 @@ or over the quota of the organisation (403):
     $fly->region('fra', machines => 0);
     $fly->region('fra', quota => 0);
     $fly->region('fra');                    # has room again
+    $fly->fill($volume);                    # its host is: 412 for machines
     $fly->foreign('name');                  # an app of others
 
 Rate limits as Fly has them; C<scale> multiplies the rates, not the bursts.
@@ -361,6 +391,13 @@ Without a call:
     $fly->set_machine($id, state => 'failed');
     $fly->wake($id);                        # as Fly Proxy does
     $fly->vanish($id);                      # 404
+
+What is to come next can be made to come now, so that a test has long delays
+and waits for none: a state of a machine or a volume, the end of an app that
+is being deleted.
+
+    $fly->delay(start => 60);
+    $fly->hasten($id); $fly->hasten('app');
 
 An agent that was bound (with C<app> to the machines of one app) refuses
 connections until a machine has been started for C<boot> seconds, and again

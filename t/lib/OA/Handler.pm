@@ -42,7 +42,8 @@ sub jobs { $_[0]->state->{jobs} }
 sub kind {
     my ($class, $method, $path) = @_;
     return if $method ne 'POST';
-    return (trigger => id => $1) if $path =~ m{^/api/v1/tasks/([^/]+)/trigger\z};
+    return (trigger => id => $1)
+        if $path =~ m{^/api/v1/tasks/([^/]+)/trigger\z};
     return 'call';
 }
 
@@ -78,7 +79,7 @@ sub begin {
              concurrency => $options->{concurrencyKey}, trigger => $trigger };
 }
 
-sub finish {
+sub complete {
     my ($class, $c, $store, $call, $job) = @_;
     return $job if ref $job eq 'ARRAY';
 

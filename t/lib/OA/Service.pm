@@ -30,11 +30,11 @@ sub new {
 # undef: nothing that the service has.
 sub kind { croak 'not a kind' }
 
-# Alone with the state; what it returns is given to finish.
+# Alone with the state; what it returns is given to complete.
 sub begin { }
 
 # The answer: [ status, data or bytes, @headers ].
-sub finish { $_[4] }
+sub complete { $_[4] }
 
 sub fault_options { }
 sub settle { }
@@ -127,6 +127,7 @@ sub _serve {
     my ($class, $c, $request) = @_;
     my $store = $class->store("$c->{agent}{tmp}");
 
+    srand;                      # not the ids of another connection
     while ($request) {
         my $call = OA::Service::Call->new($class, $request);
         my $fault = $store->change(sub { _take_fault($_[0], $call->kind) });
@@ -137,7 +138,7 @@ sub _serve {
         my $answer;
         if ($fault->{done} // 1) {
             my $begun = $store->change(sub { $class->begin($_[0], $call) });
-            $answer = $class->finish($c, $store, $call, $begun);
+            $answer = $class->complete($c, $store, $call, $begun);
         }
 
         $c->pause($fault->{late}) if $fault->{late};
@@ -170,11 +171,10 @@ sub _answer {
 
     my ($status, $data, @headers) = @$answer;
     my $body = !defined $data ? '' : ref $data ? $JSON->encode($data) : $data;
-    my %has = map { lc($_) => 1 } @headers[grep { $_ % 2 == 0 } 0 .. $#headers];
+    my $typed = grep { $_ eq 'Content-Type' } @headers;
 
     $c->head(status => $status, hold => 1,
-             type => $has{'content-type'} || !defined $data
-                     ? undef : 'application/json',
+             type => $typed || !defined $data ? undef : 'application/json',
              length => $status == 204 ? undef : length $body,
              headers => [ @headers, $class->headers ]);
 
@@ -184,9 +184,10 @@ sub _answer {
         return 0;
     }
 
+    my $last = lc($call->header('Connection') // '') eq 'close';
     $c->bytes($status == 204 ? '' : $body);
-    $c->end(keep => 1);
-    return 1;
+    $c->end(keep => !$last);
+    return !$last;
 }
 
 sub headers { }
@@ -213,7 +214,8 @@ A fault is for one call, the next one of its kind ('*': of any).  Several
 wait in the order in which they were given.
 
     $service->fault(app_get => status => 500);          # the thing not done
-    $service->fault(app_get => status => 429, headers => [ 'Retry-After' => 1 ],
+    $service->fault(app_get => status => 429,
+                    headers => [ 'Retry-After' => 1 ],
                     body => { error => 'slow' });       # or bytes
     $service->fault(app_get => drop => 1);              # FIN, no answer
     $service->fault(app_get => drop => 1, done => 1);   # done, then FIN

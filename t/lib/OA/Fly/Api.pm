@@ -107,7 +107,7 @@ sub _limit {
 }
 
 # What is answered later: a machine that is waited for, a command that runs.
-sub finish {
+sub complete {
     my ($c, $store, $call, $answer) = @_;
 
     if ($call->kind eq 'machine_wait') {

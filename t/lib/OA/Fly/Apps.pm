@@ -137,7 +137,7 @@ sub _delete_ip {
 sub _shown_volume {
     my ($volume) = @_;
     my %shown = %$volume;
-    delete @shown{qw(plan source_volume_id)};
+    delete @shown{qw(plan full source_volume_id)};
     return \%shown;
 }
 

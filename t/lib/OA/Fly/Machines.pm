@@ -38,6 +38,9 @@ my %LEASED = map { $_ => 1 } qw(
     machine_update machine_delete machine_start machine_stop machine_suspend
     machine_restart metadata_set metadata_delete);
 
+# From which a machine can be destroyed without force.
+my %DESTROYED = map { $_ => 1 } qw(stopped suspended failed destroying);
+
 my %WAITED = map { $_ => 1 } qw(started stopped suspended destroyed);
 
 sub answer {
@@ -148,7 +151,7 @@ sub _check_room {
 
     fail(403, "organization is over the allowed quota in $region")
         if !($room->{quota} // 1);
-    return if $room->{machines} // 1;
+    return if ($room->{machines} // 1) && !($volume && $volume->{full});
     fail(412, 'insufficient resources to create new machine with existing '
               . "volume '$volume->{id}'", 'insufficient_capacity') if $volume;
     fail(409, 'insufficient memory available to fulfill request',
@@ -209,8 +212,7 @@ sub _delete {
     fail(404, 'machine not found') if $machine->{state} eq 'destroyed';
     fail(412, 'failed_precondition: unable to destroy machine, not currently '
               . 'stopped, suspended or failed')
-        if !$force
-           && $machine->{state} !~ /^(?:stopped|suspended|failed|destroying)\z/;
+        if !$force && !$DESTROYED{$machine->{state}};
     OA::Fly::State::destroy($s, $machine, $call);
     return [ 200, { ok => JSON::PP::true } ];
 }
@@ -245,7 +247,7 @@ sub _stop {
     my $state = $machine->{state};
 
     _refuse(stop => $machine)
-        if $state !~ /^(?:start(?:ed|ing)|stop(?:ped|ping)|suspended)\z/;
+        if $state !~ /^(?:starting|started|stopping|stopped|suspended)\z/;
     OA::Fly::State::plan($s, $machine, $call, 'user', 'stopping',
                          [ stopped => 'stop' ]) if $state !~ /^stop/;
     return [ 200, { ok => JSON::PP::true } ];
@@ -256,7 +258,8 @@ sub _suspend {
     my $machine = _machine($s, $call);
     my $state = $machine->{state};
 
-    _refuse(suspend => $machine) if $state !~ /^(?:started|suspend(?:ed|ing))\z/;
+    _refuse(suspend => $machine)
+        if $state !~ /^(?:started|suspended|suspending)\z/;
     OA::Fly::State::plan($s, $machine, $call, 'user', 'suspending',
                          [ suspended => 'suspend' ]) if $state eq 'started';
     return [ 200, { ok => JSON::PP::true } ];
@@ -388,7 +391,8 @@ sub _create_lease {
     my $nonce = $call->header('fly-machine-lease-nonce') // '';
 
     if (my $lease = _lease($machine)) {
-        return [ 409, { status => 'error', message => _held($machine, $lease) } ]
+        return [ 409, { status => 'error',
+                        message => _held($machine, $lease) } ]
             if $nonce ne $lease->{nonce};
         $lease->{until} = time + $ttl;
         return [ 201, _shown_lease($lease, 1) ];

@@ -142,7 +142,7 @@ sub add_machine {
         id => $id, name => $o{name} // 'machine-' . _hex(6),
         region => $mount ? $mount->{region} : $o{region} // $s->{region},
         instance_id => ulid(), state => 'created', config => $config,
-        private_ip => sprintf('fdaa:0:1:a7b:%s:%s:%s:2', map { _hex(4) } 1 .. 3),
+        private_ip => join(':', 'fdaa:0:1:a7b', map({ _hex(4) } 1 .. 3), 2),
         image_ref => { repository => $image, tag => $tag // 'latest',
                        digest => 'sha256:' . _hex(64) },
         created_at => iso(time), updated_at => iso(time), events => [],
@@ -169,7 +169,8 @@ sub destroy {
     my $delay = $s->{delay};
 
     return if $machine->{state} =~ /^destroy/;
-    plan($s, $machine, $call, 'user', 'destroying', [ destroyed => 'destroy' ]);
+    plan($s, $machine, $call, 'user', 'destroying',
+         [ destroyed => 'destroy' ]);
 
     my $at = $machine->{plan}[-1]{at} + $delay->{unbind};
     push @{ $machine->{plan} }, { at => $at, unbind => 1 };
