@@ -84,6 +84,12 @@ subtest 'who asks' => sub {
         '401 unauthorized', 'another token';
     is told($ask->(PATCH => '/none')), '404 404 page not found', 'no call';
     is $ask->(POST => '/a1/machines', [ 1 ])->{status}, 400, 'no object';
+
+    my $c = OA::Client->new($fly->port);
+    is $c->get('/v1/apps')->status, 401, 'no token';
+    ok !$c->closed(0.05), 'the connection is kept';
+    $c->get('/v1/apps', close => 1);
+    ok $c->closed, 'unless it is not wanted';
 };
 
 subtest 'apps' => sub {
@@ -400,8 +406,8 @@ subtest 'regions' => sub {
     };
     like $with->($volume), qr/^412 insufficient resources/, 'a full host';
     my $fork = $ask->(POST => '/a1/volumes', {
-        name => 'data', region => 'fra', source_volume_id => $volume })->{json};
-    is $with->($fork->{id}), 200, 'a fork is on another';
+        name => 'data', region => 'fra', source_volume_id => $volume });
+    is $with->($fork->{json}{id}), 200, 'a fork is on another';
 };
 
 subtest 'lists, metadata, events' => sub {
@@ -598,6 +604,15 @@ subtest 'faults' => sub {
         ok !$r, "$how: no answer";
         ok $made, 'done';
         is +($fly->calls('machine_create'))[-1]->status, undef, 'told';
+    }
+
+    for my $how (qw(drop reset)) {
+        $fly->fault(app_get => $how => 1);
+        my $c = OA::Client->new($fly->port);
+        $c->send("GET /v1/apps/a1 HTTP/1.1\r\n\r\n");
+        my $n = sysread $c->socket, my $in, 1;
+        is defined $n ? 'FIN' : "$!",
+            $how eq 'drop' ? 'FIN' : 'Connection reset by peer', $how;
     }
 
     ($r, $made) = $fault->(html => 1);
