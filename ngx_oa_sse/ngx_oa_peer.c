@@ -156,11 +156,6 @@ ngx_oa_peer_try(ngx_oa_stream_t *st)
 
         if (rc == NGX_AGAIN) {
             st->state = NGX_OA_STREAM_CONNECTING;
-
-            if (peer->address < peer->resolve.naddrs) {
-                ngx_add_timer(st->connection->write, NGX_OA_PEER_ADDRESS);
-            }
-
             return;
         }
 
@@ -227,6 +222,10 @@ ngx_oa_peer_try_address(ngx_oa_stream_t *st, ngx_str_t *address)
     c->sendfile = 0;
 
     st->connection = c;
+
+    if (rc == NGX_AGAIN && st->peer->address < st->peer->resolve.naddrs) {
+        ngx_add_timer(c->write, NGX_OA_PEER_ADDRESS);
+    }
 
     return rc;
 }
