@@ -257,6 +257,12 @@ ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
 
     ngx_oa_stream_add_end(st, end, error);
 
+    /* no agent has heard of it: who asks again is not to get the same */
+
+    if (end == NGX_OA_END_UNREACHABLE) {
+        oa_stream_forget_key(&ngx_oa_streams.zone, &st->writer);
+    }
+
     now = ngx_oa_now();
 
     ngx_oa_streams.own[st->writer.ref.slot] = NULL;
