@@ -3,6 +3,7 @@
 #include <ngx_core.h>
 #include <jansson.h>
 #include "oa_fly.h"
+#include "oa_label.h"
 
 
 /* An unknown member may say anything; one of ours twice is not to be read. */
@@ -14,6 +15,7 @@ static ngx_int_t oa_fly_chars(oa_fly_id_t *id, const u_char *p, size_t len,
 static json_t *oa_fly_load(const ngx_str_t *answer);
 static ngx_int_t oa_fly_get(json_t *object, const char *name,
     oa_fly_id_t *id);
+static ngx_int_t oa_fly_get_region(json_t *object, oa_fly_id_t *region);
 static ngx_int_t oa_fly_get_ip(json_t *object, oa_fly_id_t *ip);
 static ngx_int_t oa_fly_get_volume(json_t *object, oa_fly_volume_t *volume);
 static ngx_int_t oa_fly_get_machine(json_t *object, oa_fly_machine_t *machine);
@@ -90,6 +92,21 @@ oa_fly_chars(oa_fly_id_t *id, const u_char *p, size_t len, ngx_uint_t address)
     id->len = len;
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+oa_fly_is_region(const oa_fly_id_t *id)
+{
+    size_t  i;
+
+    for (i = 0; i < id->len; i++) {
+        if (id->data[i] == '-' || id->data[i] == '_') {
+            return 0;
+        }
+    }
+
+    return id->len >= 2 && id->len <= 8;
 }
 
 
@@ -334,6 +351,19 @@ oa_fly_get(json_t *object, const char *name, oa_fly_id_t *id)
 
 
 static ngx_int_t
+oa_fly_get_region(json_t *object, oa_fly_id_t *region)
+{
+    if (oa_fly_get(object, "region", region) != NGX_OK
+        || !oa_fly_is_region(region))
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 oa_fly_get_ip(json_t *object, oa_fly_id_t *ip)
 {
     json_t  *value;
@@ -357,7 +387,7 @@ oa_fly_get_volume(json_t *object, oa_fly_volume_t *volume)
         return NGX_ERROR;
     }
 
-    return oa_fly_get(object, "region", &volume->region);
+    return oa_fly_get_region(object, &volume->region);
 }
 
 
@@ -371,7 +401,8 @@ oa_fly_get_machine(json_t *object, oa_fly_machine_t *machine)
 
     if (!json_is_string(state)
         || oa_fly_get(object, "id", &machine->id) != NGX_OK
-        || oa_fly_get(object, "region", &machine->region) != NGX_OK)
+        || !oa_is_label(machine->id.data, machine->id.len)
+        || oa_fly_get_region(object, &machine->region) != NGX_OK)
     {
         return NGX_ERROR;
     }

@@ -58,6 +58,9 @@ ngx_int_t oa_fly_id(oa_fly_id_t *id, const u_char *p, size_t len);
 /* The same for an address, IPv6 in its usual text. */
 ngx_int_t oa_fly_address(oa_fly_id_t *id, const u_char *p, size_t len);
 
+/* [a-z0-9]{2,8}? */
+ngx_uint_t oa_fly_is_region(const oa_fly_id_t *id);
+
 
 /*
  * Answers.  NGX_ERROR: it is not what it should be.  Those that look for one

@@ -22,7 +22,6 @@ static size_t oa_handler_header(u_char *buf, const char *name,
     const ngx_str_t *value);
 static ngx_int_t oa_handler_machine(oa_handler_answer_t *a, json_t *root);
 static ngx_int_t oa_handler_label(json_t *value, oa_fly_id_t *id);
-static ngx_uint_t oa_handler_is_region(const oa_fly_id_t *id);
 
 
 const ngx_str_t  oa_handler_formats[OA_HANDLERS] = {
@@ -267,7 +266,7 @@ oa_handler_machine(oa_handler_answer_t *a, json_t *root)
     }
 
     if (oa_handler_label(region, &a->region) != NGX_OK
-        || !oa_handler_is_region(&a->region))
+        || !oa_fly_is_region(&a->region))
     {
         return NGX_ERROR;
     }
@@ -290,12 +289,4 @@ oa_handler_label(json_t *value, oa_fly_id_t *id)
     }
 
     return oa_fly_id(id, s, len);
-}
-
-
-static ngx_uint_t
-oa_handler_is_region(const oa_fly_id_t *id)
-{
-    return id->len >= 2 && id->len <= 8
-           && memchr(id->data, '-', id->len) == NULL;
 }

@@ -7,6 +7,7 @@
 
 #define OA_PROVISION_BACKOFF      1000   /* of a step */
 #define OA_PROVISION_BACKOFF_MAX  30000
+#define OA_PROVISION_RETRY_MAX    86400  /* seconds; of a Retry-After */
 
 
 static void oa_provision_regions(oa_provision_t *p);
@@ -302,13 +303,17 @@ oa_provision_retry(oa_provision_t *p, oa_step_e step, ngx_uint_t retry_after)
 {
     p->step = step;
     p->failures++;
-    p->pause = retry_after
-               ? (ngx_msec_t) ngx_min(retry_after, 86400) * 1000
-               : oa_backoff(OA_PROVISION_BACKOFF, OA_PROVISION_BACKOFF_MAX,
-                            p->failures, p->random);
+    p->pause = (ngx_msec_t) ngx_min(retry_after, OA_PROVISION_RETRY_MAX)
+               * 1000;
 
     if (p->failures > p->conf->retries) {
         oa_provision_fail(p, 0);
+        return;
+    }
+
+    if (p->pause == 0) {
+        p->pause = oa_backoff(OA_PROVISION_BACKOFF, OA_PROVISION_BACKOFF_MAX,
+                              p->failures, p->random);
     }
 }
 
@@ -365,6 +370,7 @@ oa_provision_error(oa_provision_t *p, const char *code, const char *text)
 static void
 oa_provision_answer(oa_provision_t *p, const oa_provision_in_t *in)
 {
+    oa_fly_error_t    error;
     const oa_step_t  *step;
 
     step = &oa_steps[p->step];
@@ -382,15 +388,17 @@ oa_provision_answer(oa_provision_t *p, const oa_provision_in_t *in)
         return;
     }
 
-    oa_fly_error(&p->error, step->call, in->status, &in->answer);
+    oa_fly_error(&error, step->call, in->status, &in->answer);
 
-    if (p->error.verdict == OA_FLY_OK) {
-        if (step->done(p, &in->answer) == NGX_OK) {
-            return;
-        }
+    if (error.verdict != OA_FLY_OK) {
+        p->error = error;
 
+    } else if (step->done(p, &in->answer) != NGX_OK) {
         oa_provision_error(p, "bad_answer", NULL);
         p->error.verdict = OA_FLY_RETRY;
+
+    } else {
+        return;
     }
 
     oa_provision_refused(p, in->retry_after);
