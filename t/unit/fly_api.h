@@ -63,6 +63,9 @@ typedef struct {
     api_thing_t          machines[API_MAX];
     ngx_uint_t           napps, nips, nvolumes, nmachines;
 
+    const char          *full;         /* no machine in this region, or NULL */
+    ngx_uint_t           full_status;
+    const char          *full_error;
     const char          *born;         /* the state of a new machine, or NULL */
     ngx_uint_t           exec_fails;   /* so many commands fail */
     ngx_uint_t           probe_fails;
@@ -259,6 +262,11 @@ api_new_machine(api_t *api, json_t *body, const char *app)
             api_no(api, 412, "volume is already claimed by machine x");
             return;
         }
+    }
+
+    if (api->full && strcmp(api->full, new.region) == 0) {
+        api_no(api, api->full_status, api->full_error);
+        return;
     }
 
     if (new.volume[0]) {

@@ -12,7 +12,8 @@ typedef struct {
     const char          *template;
     ngx_uint_t           pool;         /* there is a machine to claim */
     ngx_uint_t           again;        /* the route's machine has died */
-    oa_fly_call_e        call;         /* a fault in it, or OA_FLY_CALLS */
+    oa_fly_call_e        call;         /* the first fails, or those that are
+                                          not done in ams; OA_FLY_CALLS */
     ngx_uint_t           status;
     const char          *body;
     ngx_uint_t           effect;
@@ -50,7 +51,12 @@ prepare(const deaths_t *d)
         api->pool = "p1";
     }
 
-    if (d->call != OA_FLY_CALLS) {
+    if (d->call == OA_FLY_MACHINE && d->effect == NOTHING) {
+        api->full = "ams";
+        api->full_status = d->status;
+        api->full_error = d->body;
+
+    } else if (d->call != OA_FLY_CALLS) {
         api_fault(api, d->call, 1, d->status, d->body, d->effect);
     }
 
