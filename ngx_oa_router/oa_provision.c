@@ -294,6 +294,12 @@ oa_provision_enter(oa_provision_t *p, oa_step_e step)
         p->step = oa_steps[step].look;
     }
 
+    /* an app that was there may have an address that nobody wrote down */
+
+    if (step == OA_STEP_IP && !p->made_app) {
+        p->step = OA_STEP_IP_LOOK;
+    }
+
     p->begun = OA_STAGE_NONE;
 }
 
@@ -496,8 +502,8 @@ oa_provision_done(oa_provision_t *p)
     p->state.lost = 0;
     p->state.claimed = 0;
 
-    if (p->task == OA_PROVISION_MAKE && p->volume.len) {
-        p->state.data = 1;
+    if (p->task == OA_PROVISION_MAKE) {
+        p->state.fresh = 0;
     }
 
     if (p->state.source.len) {

@@ -9,6 +9,8 @@
 #define OA_PROVISION_PROBES  8         /* then the machine is looked at */
 
 
+static void oa_provision_volume(oa_provision_t *p,
+    const oa_fly_volume_t *volume);
 static ngx_uint_t oa_provision_is_ours(const oa_provision_t *p);
 static void oa_provision_health(oa_provision_t *p);
 static void oa_provision_clear(oa_provision_t *p);
@@ -23,6 +25,7 @@ oa_done_app(oa_provision_t *p, const ngx_str_t *answer)
         return NGX_ERROR;
     }
 
+    p->made_app = 1;
     oa_provision_advance(p);
 
     return NGX_OK;
@@ -110,10 +113,7 @@ oa_done_volume(oa_provision_t *p, const ngx_str_t *answer)
         return NGX_ERROR;
     }
 
-    p->volume = volume.id;
-    p->region = volume.region;
-    p->dirty = 1;
-
+    oa_provision_volume(p, &volume);
     oa_provision_advance(p);
 
     return NGX_OK;
@@ -138,14 +138,21 @@ oa_done_volume_look(oa_provision_t *p, const ngx_str_t *answer)
     }
 
     if (rc == NGX_OK) {
-        p->volume = volume.id;
-        p->region = volume.region;
-        p->dirty = 1;
-
+        oa_provision_volume(p, &volume);
         oa_provision_advance(p);
     }
 
     return rc;
+}
+
+
+static void
+oa_provision_volume(oa_provision_t *p, const oa_fly_volume_t *volume)
+{
+    p->volume = volume->id;
+    p->region = volume->region;
+    p->state.fresh = 1;
+    p->dirty = 1;
 }
 
 
@@ -506,6 +513,7 @@ ngx_int_t
 oa_done_volume_drop(oa_provision_t *p, const ngx_str_t *answer)
 {
     p->volume.len = 0;
+    p->state.fresh = 0;
 
     if (p->task == OA_PROVISION_DESTROY) {
         return oa_done_destroyed(p, answer);

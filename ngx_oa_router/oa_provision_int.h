@@ -71,8 +71,9 @@ typedef struct {
     ngx_uint_t           serial;       /* of names */
     ngx_uint_t           at;           /* of the regions */
     ngx_uint_t           claimed;      /* it was the pool's */
-    ngx_uint_t           data;         /* the volume, or else source, has been
-                                          run with */
+    ngx_uint_t           fresh;        /* the volume was made by a walk, and
+                                          no machine of the route that was
+                                          ready had it; else it holds data */
     ngx_uint_t           lost;         /* a volume was, once */
     oa_fly_id_t          source;       /* the volume to be forked, or that the
                                           volume is a fork of */
@@ -111,8 +112,8 @@ struct oa_provision_s {
     ngx_uint_t                   probes;
     unsigned                     refused:1;       /* its name is taken, or its
                                                      volume claimed */
-    unsigned                     again:1;  /* a job that was done before */
     unsigned                     personalized:1;
+    unsigned                     made_app:1;      /* so nothing is in it */
     oa_fly_error_t               error;    /* the step's last */
     oa_reason_t                  refusal;  /* of what is taken */
 

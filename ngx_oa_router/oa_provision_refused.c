@@ -74,6 +74,15 @@ oa_refused_foreign(oa_provision_t *p)
 {
     ngx_uint_t  failures;
 
+    if (p->ip.len || p->volume.len || p->machine.len) {
+
+        /* it was ours, and what is in it still is */
+
+        oa_provision_error(p, "forbidden", NULL);
+        oa_provision_fail(p, 0);
+        return;
+    }
+
     p->app.len = 0;
 
     if (oa_provision_rename(p) != NGX_OK) {
@@ -125,7 +134,7 @@ oa_refused_absent(oa_provision_t *p)
         p->volume.len = 0;
         p->machine.len = 0;
         p->state.source.len = 0;
-        p->state.data = 0;
+        p->state.fresh = 0;
         p->back = OA_STEPS;
         p->stage = OA_STAGE_APP;
         p->dirty = 1;
@@ -163,7 +172,7 @@ oa_refused_capacity(oa_provision_t *p)
     if (step == OA_STEP_MACHINE && p->volume.len
         && p->conf->template->texts[OA_TEMPLATE_VOLUME])
     {
-        if (!p->state.data || p->state.source.len) {
+        if (p->state.fresh) {
             p->step = OA_STEP_VOLUME_DROP;
             return;
         }
@@ -236,10 +245,7 @@ oa_refused_lost(oa_provision_t *p)
     }
 
     p->volume.len = 0;
-
-    if (p->state.source.len == 0) {
-        p->state.data = 0;
-    }
+    p->state.fresh = 0;
 
     if (oa_provision_rename(p) == NGX_OK) {
         oa_provision_enter(p, OA_STEP_VOLUME);

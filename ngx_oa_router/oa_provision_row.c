@@ -72,6 +72,13 @@ oa_provision_load(oa_provision_t *p, const oa_provision_row_t *row,
         }
     }
 
+    if (row->app.len == 0
+        && (row->ip.len || row->volume.len || row->machine.len))
+    {
+        *why = "an address, volume or machine is of no app";
+        return NGX_ERROR;
+    }
+
     if (row->ip.len
         && oa_fly_address(&p->ip, row->ip.data, row->ip.len) != NGX_OK)
     {
@@ -121,7 +128,7 @@ oa_provision_load_state(oa_provision_t *p, const ngx_str_t *text)
         && oa_provision_number(root, "at", OA_PROVISION_REGIONS, &state->at)
            == NGX_OK
         && oa_provision_number(root, "claimed", 1, &state->claimed) == NGX_OK
-        && oa_provision_number(root, "data", 1, &state->data) == NGX_OK
+        && oa_provision_number(root, "fresh", 1, &state->fresh) == NGX_OK
         && oa_provision_number(root, "lost", 1, &state->lost) == NGX_OK
         && oa_provision_text(root, "source", &state->source) == NGX_OK
         && oa_provision_text(root, "old", &state->old) == NGX_OK)
@@ -197,7 +204,7 @@ oa_provision_patch(oa_provision_t *p, ngx_str_t *patch)
         { "serial", state->serial },
         { "at", state->at },
         { "claimed", state->claimed },
-        { "data", state->data },
+        { "fresh", state->fresh },
         { "lost", state->lost }
     };
 

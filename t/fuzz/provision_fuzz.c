@@ -155,12 +155,12 @@ walk(const uint8_t *data, size_t size, const oa_template_t *template)
         ngx_str_set(&row.app, "a");
     }
 
-    if (data[1] & 2) {
+    if ((data[1] & 3) == 3) {
         ngx_str_set(&row.volume, "vol_1");
-        ngx_str_set(&row.state, "{\"data\":1}");
+        ngx_str_set(&row.state, "{\"serial\":1}");
     }
 
-    if (data[1] & 4) {
+    if ((data[1] & 5) == 5) {
         ngx_str_set(&row.machine, "m1");
     }
 

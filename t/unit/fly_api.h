@@ -66,7 +66,7 @@ typedef struct {
     const char          *full;         /* no machine in this region, or NULL */
     ngx_uint_t           full_status;
     const char          *full_error;
-    const char          *born;         /* the state of a new machine, or NULL */
+    const char          *born;         /* a new machine's state, or NULL */
     ngx_uint_t           exec_fails;   /* so many commands fail */
     ngx_uint_t           probe_fails;
     const char          *pool;         /* the machine to be claimed, or NULL */
@@ -74,7 +74,8 @@ typedef struct {
     ngx_uint_t           nfaults;
 
     ngx_uint_t           calls[OA_FLY_CALLS];
-    ngx_uint_t           acts, requests, execs, probes, claims, exceeded;
+    ngx_uint_t           acts, requests, execs, probes, claims;
+    ngx_uint_t           exceeded;     /* a rate limit was, so often */
     double               tokens[OA_FLY_CALLS];
     ngx_msec_t           filled[OA_FLY_CALLS];
     ngx_msec_t           now;

@@ -39,8 +39,8 @@ test_whole(void)
        "the machine's body");
     ok(strcmp(api->path[OA_FLY_WAIT], "GET /apps/oa-" KEY "/machines/m1/wait?"
               "state=started&timeout=60") == 0, "the wait");
-    ok(strcmp(api->row.state, "{\"data\":1}") == 0,
-       "the volume is known to hold data from now on");
+    ok(strcmp(api->row.state, "{}") == 0,
+       "the volume is not known to be fresh any more");
 
     free(api);
 
@@ -369,7 +369,7 @@ test_pool(void)
            && api->calls[OA_FLY_APP] == 0,
            "a machine of the pool that is %s, personalized at the third "
            "time", states[i]);
-        ok(strcmp(api->row.state, "{\"data\":1}") == 0,
+        ok(strcmp(api->row.state, "{}") == 0,
            "which is the route's then");
 
         free(api);
@@ -394,7 +394,8 @@ test_pool(void)
     walk_conf.pool = 1;
     api_walk(api, OA_PROVISION_POOL, &walk_conf, &walk_route, 0);
     ok(walk_is_right(api, 1) && api->claims == 0
-       && strcmp(api->row.state, "{}") == 0, "an entry of the pool");
+       && strcmp(api->row.state, "{\"fresh\":1}") == 0,
+       "an entry of the pool, whose volume is fresh");
 
     api_walk(api, OA_PROVISION_DESTROY, &walk_conf, &walk_route, 0);
     ok(api->end == OA_ACT_DONE
@@ -634,7 +635,7 @@ test_rows(void)
     oa_provision_t      *p;
 
     static const char * const  states[] = {
-        "x", "[]", "{\"serial\":-1}", "{\"serial\":100000}", "{\"data\":2}",
+        "x", "[]", "{\"serial\":-1}", "{\"serial\":100000}", "{\"fresh\":2}",
         "{\"source\":1}", "{\"source\":\"a/b\"}", "{\"at\":1,\"at\":1}"
     };
 

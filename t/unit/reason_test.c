@@ -38,7 +38,8 @@ main(void)
         { ngx_string("x " S23 "a y"), ngx_string("x *** y"), "a word of 24" },
         { ngx_string("\"" S23 S23 "\""), ngx_string("\"***\""),
           "a long word in quotes" },
-        { ngx_string("FlyV1 fm2_" S23 ",fm2_" S23), ngx_string("FlyV1 ***,***"),
+        { ngx_string("FlyV1 fm2_" S23 ",fm2_" S23),
+          ngx_string("FlyV1 ***,***"),
           "two tokens" },
         { ngx_string(S23 S23), ngx_string("***"), "nothing but one" },
         { ngx_string(A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16
