@@ -9,9 +9,9 @@
 
 /* bits of calls */
 
-#define BIT(call)      ((uint32_t) 1 << OA_FLY_ ## call)
+#define BIT(call)      ((ngx_uint_t) 1 << OA_FLY_ ## call)
 
-#define ANY            0xffffffff
+#define ANY            ((ngx_uint_t) -1)
 #define CREATES        (BIT(IP) | BIT(VOLUME) | BIT(MACHINE))
 #define PLACES         (BIT(VOLUME) | BIT(MACHINE))
 #define OF_APP         (CREATES | BIT(IP_LIST) | BIT(VOLUME_LIST)             \
@@ -36,7 +36,7 @@ static ngx_uint_t oa_fly_has(const char *text, const char *words);
  */
 
 static const struct {
-    uint32_t             calls;
+    ngx_uint_t           calls;
     ngx_uint_t           status;
     const char          *words;        /* with '*' in between; or NULL */
     oa_fly_verdict_e     verdict;
@@ -128,7 +128,7 @@ oa_fly_error(oa_fly_error_t *error, oa_fly_call_e call, ngx_uint_t status,
         want = oa_fly_errors[i].status;
         words = oa_fly_errors[i].words;
 
-        if ((oa_fly_errors[i].calls & ((uint32_t) 1 << call))
+        if ((oa_fly_errors[i].calls & ((ngx_uint_t) 1 << call))
             && (want == 0 || want == (want < 10 ? status / 100 : status))
             && (words == NULL || oa_fly_has(text, words)
                 || oa_fly_has(word, words)))

@@ -1,8 +1,9 @@
 
 /*
  * What the files of the walk share: oa_provision.c drives it,
- * oa_provision_row.c is about the row, oa_provision_step.c says what a step
- * asks for, oa_provision_answer.c what becomes of it, and
+ * oa_provision_move.c goes from step to step, oa_provision_row.c is about the
+ * row.  oa_provision_step.c says what a step asks for, oa_provision_answer.c
+ * what becomes of it (oa_provision_run.c: of a machine that is to run), and
  * oa_provision_refused.c if it was refused.
  */
 
@@ -135,7 +136,7 @@ struct oa_provision_s {
 };
 
 
-/* Moves (oa_provision.c) */
+/* Moves (oa_provision_move.c) */
 
 /* To the first step that the row lacks something of. */
 void oa_provision_advance(oa_provision_t *p);
@@ -167,9 +168,8 @@ ngx_uint_t oa_provision_makes(const oa_provision_t *p);
 /* A machine is gone: another one, unless there were too many. */
 void oa_provision_machine_lost(oa_provision_t *p);
 
-/* The machine runs. */
+/* (oa_provision_run.c): the machine runs; it is well, or not */
 void oa_provision_started(oa_provision_t *p);
-
 void oa_provision_probed(oa_provision_t *p, ngx_uint_t good);
 
 
@@ -209,7 +209,7 @@ void oa_provision_str(const oa_fly_id_t *id, ngx_str_t *s);
 ngx_int_t oa_provision_request(oa_provision_t *p, oa_act_t *act);
 void oa_provision_drop_body(oa_provision_t *p);
 
-/* (oa_provision_answer.c) */
+/* What becomes of them */
 ngx_int_t oa_done_app(oa_provision_t *p, const ngx_str_t *answer);
 ngx_int_t oa_done_app_look(oa_provision_t *p, const ngx_str_t *answer);
 ngx_int_t oa_done_ip(oa_provision_t *p, const ngx_str_t *answer);

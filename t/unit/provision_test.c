@@ -65,7 +65,10 @@ test_whole(void)
 static void
 test_rate(void)
 {
-    api_t  *api;
+    api_t       *api;
+    ngx_uint_t   i;
+
+    static const char  names[] = "aabbccddeeffgghhiijj";
 
     walk_setup(VOLUME);
     api = walk_api();
@@ -78,6 +81,23 @@ test_rate(void)
     ok(api->retry >= 2500 && api->retry <= 5000, "with another attempt");
     ok(api->exceeded == 0, "and asked within the rate limits");
     ok(api->nmachines == 1, "there is one machine only");
+
+    free(api);
+
+    api = walk_api();
+    api_fault(api, OA_FLY_VOLUME, 0, 400, ERROR("no capacity"), NOTHING);
+
+    for (i = 3; i < 10; i++) {
+        walk_conf.regions[i].data = (u_char *) &names[i * 2];
+        walk_conf.regions[i].len = 2;
+    }
+
+    walk_conf.nregions = 10;
+    api_walk(api, OA_PROVISION_MAKE, &walk_conf, &walk_route, 0);
+
+    ok(api->end == OA_ACT_FAILED && api->calls[OA_FLY_VOLUME] == 10,
+       "all regions are asked once");
+    ok(api->exceeded == 0, "within the rate limits, too");
 
     free(api);
 }
@@ -301,7 +321,6 @@ test_errors(void)
        "the machine is told its token");
     ok(api->end == OA_ACT_FAILED && strcmp(api->text, "bad value: *** end")
        == 0, "nobody else is");
-    printf("# %s\n", api->text);
 
     walk_conf.attempts = 3;
     memset(api->faults, 0, sizeof(api->faults));
@@ -441,6 +460,16 @@ test_again(void)
        "a machine that is gone: another one on its volume");
     ok(strcmp(api->machines[1].name, "oa-" KEY "-1") == 0,
        "of another name");
+    free(api);
+
+    api = walk_api();
+    walk_done(api);
+    api->machines[0].gone = 1;
+    api->row.machine[0] = '\0';
+    api->row.ip[0] = '\0';
+    api_walk(api, OA_PROVISION_MAKE, &walk_conf, &walk_route, 0);
+    ok(walk_is_right(api, 1) && strcmp(api->row.ip, "fdaa:0:1::1") == 0,
+       "an address that was not written down is found");
     free(api);
 
     for (i = 0; i < 3; i++) {
