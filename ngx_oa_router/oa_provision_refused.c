@@ -233,6 +233,14 @@ oa_provision_next_region(oa_provision_t *p)
 static void
 oa_refused_lost(oa_provision_t *p)
 {
+    if (p->conf->template->texts[OA_TEMPLATE_VOLUME] == NULL) {
+
+        /* one that the template names itself */
+
+        oa_provision_fail(p, 1);
+        return;
+    }
+
     if (p->state.lost) {
         oa_provision_fail(p, 0);
         return;

@@ -350,6 +350,33 @@ test_errors(void)
 
 
 static void
+test_no_volume(void)
+{
+    api_t  *api;
+
+    walk_setup(PLAIN);
+    api = walk_api();
+    api_fault(api, OA_FLY_MACHINE, 0, 400, ERROR("volume not found"),
+              NOTHING);
+    api_walk(api, OA_PROVISION_MAKE, &walk_conf, &walk_route, 0);
+
+    ok(api->end == OA_ACT_FAILED && api->retry == 0
+       && strcmp(api->code, "volume_lost") == 0,
+       "a volume is not found that was not asked for");
+    free(api);
+
+    api = walk_api();
+    api_fault(api, OA_FLY_MACHINE, 1, 409, ERROR("insufficient memory"),
+              NOTHING);
+    api_walk(api, OA_PROVISION_MAKE, &walk_conf, &walk_route, 0);
+
+    ok(walk_is_right(api, 0) && strcmp(api->row.region, "fra") == 0,
+       "a machine alone goes to the next region");
+    free(api);
+}
+
+
+static void
 test_pool(void)
 {
     api_t        *api;
@@ -702,6 +729,7 @@ main(void)
     test_refusals();
     test_names();
     test_errors();
+    test_no_volume();
     test_pool();
     test_again();
     test_wake();
