@@ -52,21 +52,9 @@ oa_reason(oa_reason_t *reason, const ngx_str_t *text)
             continue;
         }
 
-        if (*p <= 0x20 || *p == 0x7f) {
-            p++;
-
-            if (reason->len && reason->data[reason->len - 1] != ' '
-                && oa_reason_put(reason, (u_char *) " ", 1) != NGX_OK)
-            {
-                return;
-            }
-
-            continue;
-        }
-
         if (*p < 0x80) {
             n = 1;
-            valid = 1;
+            valid = (*p > 0x20 && *p != 0x7f);
 
         } else {
             n = oa_json_utf8(p, last, &valid);
@@ -78,7 +66,14 @@ oa_reason(oa_reason_t *reason, const ngx_str_t *text)
             }
         }
 
-        if (valid && oa_reason_put(reason, p, n) != NGX_OK) {
+        if (valid) {
+            if (oa_reason_put(reason, p, n) != NGX_OK) {
+                return;
+            }
+
+        } else if (reason->len && reason->data[reason->len - 1] != ' '
+                   && oa_reason_put(reason, (u_char *) " ", 1) != NGX_OK)
+        {
             return;
         }
 

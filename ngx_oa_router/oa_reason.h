@@ -23,10 +23,11 @@ typedef struct {
 } oa_reason_t;
 
 /*
- * Keeps the beginning of a text as UTF-8, cut between characters; controls
- * and white space become one space, and what is not UTF-8 is left out.  An
- * answer may quote the request, and so a token: each word of OA_REASON_SECRET
- * or more of [A-Za-z0-9_+/=.~-] becomes "***".
+ * Keeps the beginning of a text as UTF-8, cut between characters; controls,
+ * white space and what is not UTF-8 become one space.  An answer may quote the
+ * request, and so a token: each word of OA_REASON_SECRET or more of
+ * [A-Za-z0-9_+/=.~-] becomes "***".  Nothing is left out, for that could make
+ * one word of two.
  */
 void oa_reason(oa_reason_t *reason, const ngx_str_t *text);
 
