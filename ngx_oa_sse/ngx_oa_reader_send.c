@@ -300,25 +300,26 @@ ngx_oa_reader_sent(ngx_oa_reader_t *rd)
 ngx_int_t
 ngx_oa_reader_wait(ngx_oa_reader_t *rd)
 {
+    ngx_uint_t                 waits;
     ngx_event_t               *wev;
     ngx_http_request_t        *r;
     ngx_http_core_loc_conf_t  *clcf;
 
     r = rd->request;
     wev = r->connection->write;
+    waits = (rd->busy || r->buffered || r->connection->buffered);
+
+    if (!waits && !wev->timer_set) {
+        return NGX_AGAIN;
+    }
+
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    if (rd->busy || r->buffered || r->connection->buffered) {
-
-        if (!wev->timer_set) {
-            ngx_add_timer(wev, clcf->send_timeout);
-        }
-
-    } else if (wev->timer_set) {
+    if (!waits) {
         ngx_del_timer(wev);
 
-    } else {
-        return NGX_AGAIN;
+    } else if (!wev->timer_set) {
+        ngx_add_timer(wev, clcf->send_timeout);
     }
 
     return ngx_handle_write_event(wev, clcf->send_lowat) == NGX_OK ? NGX_AGAIN

@@ -71,9 +71,13 @@ ngx_oa_stream_create(ngx_oa_sse_loc_conf_t *slcf, const oa_stream_writer_t *w,
     st->conf = slcf;
     st->writer = *w;
 
-    st->name.data = st->name_buf;
+    /* "id: ", the name, which stays where it is, "-", and a number */
+
+    (void) oa_stream_event_line(st->line, name, 0);
+
+    st->name.data = st->line + sizeof("id: ") - 1;
     st->name.len = name->len;
-    ngx_memcpy(st->name_buf, name->data, name->len);
+    st->number = st->name.data + name->len + 1;
 
     oa_sse_init(&st->sse);
     oa_dialect_init(&st->dialect, slcf->dialect);
@@ -319,13 +323,12 @@ static void
 ngx_oa_stream_add_end(ngx_oa_stream_t *st, ngx_oa_end_e end,
     oa_sse_error_t *error)
 {
-    u_char     line[OA_STREAM_EVENT_LINE_MAX], ours[NGX_OA_STREAM_END_MAX];
-    u_char    *p;
+    u_char    *p, ours[NGX_OA_STREAM_END_MAX];
     ngx_str_t  s;
 
-    s.data = line;
-    s.len = oa_stream_event_line(line, &st->name, oa_stream_seq(&st->writer))
-            - line;
+    s.data = st->line;
+    s.len = oa_stream_event_number(st->number, oa_stream_seq(&st->writer))
+            - st->line;
 
     (void) ngx_oa_stream_put(st, NULL, &s);
 

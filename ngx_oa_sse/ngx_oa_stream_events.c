@@ -19,7 +19,6 @@ static void ngx_oa_stream_add_event(ngx_oa_stream_t *st,
     const oa_sse_event_t *event, const oa_dialect_frame_t *frame);
 static void ngx_oa_stream_add_large(ngx_oa_stream_t *st, const u_char *data,
     size_t len);
-static void ngx_oa_stream_wake(ngx_oa_stream_t *st);
 
 
 /* Where a dialect decodes. */
@@ -49,7 +48,7 @@ ngx_oa_stream_events(ngx_oa_stream_t *st, ngx_oa_stream_read_t *rd)
         }
     }
 
-    ngx_oa_stream_wake(st);
+    ngx_oa_readers_each(&st->readers, ngx_oa_reader_go, NULL);
 
     return NGX_OK;
 }
@@ -110,15 +109,16 @@ ngx_oa_stream_add_event(ngx_oa_stream_t *st, const oa_sse_event_t *event,
     const oa_dialect_frame_t *frame)
 {
     size_t          len, turn;
-    u_char          text[OA_STREAM_EVENT_LINE_MAX], *p, *last;
+    u_char         *p, *last;
     ngx_str_t       line, span;
     ngx_uint_t      i;
     oa_sse_spans_t  spans;
 
-    line.data = text;
-    line.len = oa_stream_event_line(text, &st->name,
-                                    oa_stream_seq(&st->writer))
-               - text;
+    static const ngx_str_t  none = ngx_null_string;
+
+    line.data = st->line;
+    line.len = oa_stream_event_number(st->number, oa_stream_seq(&st->writer))
+               - st->line;
 
     /* a frame is shorter than the event that it is made of */
 
@@ -136,20 +136,21 @@ ngx_oa_stream_add_event(ngx_oa_stream_t *st, const oa_sse_event_t *event,
 
     st->unseen += len;
 
-    last = p;
+    last = ngx_oa_stream_put(st, p, &line);
 
-    if (frame == NULL) {
-        oa_sse_spans(&spans, event, &line);
+    if (frame) {
+        for (i = 0; i < sizeof(frame->part) / sizeof(frame->part[0]); i++) {
+            last = ngx_oa_stream_put(st, last, &frame->part[i]);
+        }
+
+    } else if (oa_sse_is_one_span(event)) {
+        last = ngx_oa_stream_put(st, last, &event->raw);
+
+    } else {
+        oa_sse_spans(&spans, event, &none);
 
         while (oa_sse_span(&spans, &span)) {
             last = ngx_oa_stream_put(st, last, &span);
-        }
-
-    } else {
-        last = ngx_oa_stream_put(st, last, &line);
-
-        for (i = 0; i < sizeof(frame->part) / sizeof(frame->part[0]); i++) {
-            last = ngx_oa_stream_put(st, last, &frame->part[i]);
         }
     }
 
@@ -199,18 +200,4 @@ ngx_oa_stream_add_large(ngx_oa_stream_t *st, const u_char *data, size_t len)
                             ngx_oa_now());
 
     ngx_oa_readers_each(&st->readers, ngx_oa_reader_push, &large);
-}
-
-
-static void
-ngx_oa_stream_wake(ngx_oa_stream_t *st)
-{
-    ngx_queue_t  *q;
-
-    for (q = ngx_queue_head(&st->readers);
-         q != ngx_queue_sentinel(&st->readers);
-         q = ngx_queue_next(q))
-    {
-        ngx_oa_reader_wake(ngx_queue_data(q, ngx_oa_reader_t, queue));
-    }
 }
