@@ -37,6 +37,8 @@ typedef struct {
     u_char                       name[16];
     void                        *addr;
     size_t                       size;
+    ngx_uint_t                   torn;         /* and nobody knew how to put
+                                                  it right */
 } ngx_oa_shm_part_t;
 
 

@@ -14,6 +14,8 @@ static ngx_int_t ngx_oa_zone_attach(ngx_oa_zone_t *zone, ngx_log_t *log);
 static void *ngx_oa_zone_reserve(ngx_oa_shm_t *shm, size_t size);
 static void ngx_oa_zone_lock_in_master(ngx_oa_zone_t *zone);
 static void ngx_oa_zone_repair(ngx_oa_zone_t *zone);
+static void ngx_oa_zone_repair_part(ngx_oa_zone_t *zone,
+    ngx_oa_zone_part_t *part);
 
 
 ngx_oa_zone_t  *ngx_oa_zone_running;
@@ -243,10 +245,13 @@ ngx_oa_zone_attach(ngx_oa_zone_t *zone, ngx_log_t *log)
             }
 
             sp->size = size;
+            sp->torn = 0;
             ngx_memzero(sp->addr, size);
             ngx_memcpy(sp->name, part->name.data, part->name.len);
             part->addr = sp->addr;
         }
+
+        ngx_oa_zone_repair_part(zone, part);
 
         if (part->init(zone, part->addr, fresh, part->data, log) != NGX_OK) {
 
@@ -350,22 +355,52 @@ ngx_oa_zone_lock_in_master(ngx_oa_zone_t *zone)
 static void
 ngx_oa_zone_repair(ngx_oa_zone_t *zone)
 {
-    ngx_uint_t            i;
+    ngx_uint_t            i, n;
     ngx_oa_zone_part_t  **parts;
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "zone \"ngx_oa\": process %P died while it wrote, repairing",
                   zone->shm->writer);
 
+    for (n = 0; n < NGX_OA_ZONE_PARTS; n++) {
+        zone->shm->parts[n].torn = 1;
+    }
+
     parts = zone->parts.elts;
 
     for (i = 0; i < zone->parts.nelts; i++) {
-        if (parts[i]->addr && parts[i]->repair) {
-            parts[i]->repair(zone, parts[i]->addr, ngx_cycle->log);
-        }
+        ngx_oa_zone_repair_part(zone, parts[i]);
     }
 
     ngx_oa_count(NGX_OA_COUNT_REPAIRS);
+}
+
+
+/* A part of another configuration waits until it is met again. */
+
+static void
+ngx_oa_zone_repair_part(ngx_oa_zone_t *zone, ngx_oa_zone_part_t *part)
+{
+    ngx_uint_t          n;
+    ngx_oa_shm_part_t  *sp;
+
+    if (part->addr == NULL) {
+        return;
+    }
+
+    for (n = 0; n < NGX_OA_ZONE_PARTS; n++) {
+        sp = &zone->shm->parts[n];
+
+        if (sp->addr != part->addr || !sp->torn) {
+            continue;
+        }
+
+        if (part->repair) {
+            part->repair(zone, part->addr, ngx_cycle->log);
+        }
+
+        sp->torn = 0;
+    }
 }
 
 

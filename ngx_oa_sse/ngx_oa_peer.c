@@ -13,6 +13,10 @@
 #endif
 
 
+/* for an address that does not answer, where there is another one */
+#define NGX_OA_PEER_ADDRESS  2000            /* ms */
+
+
 /* What is needed only until the machine is there. */
 
 struct ngx_oa_peer_s {
@@ -219,6 +223,10 @@ ngx_oa_peer_try_address(ngx_oa_stream_t *st, ngx_str_t *address)
 
     st->connection = c;
 
+    if (rc == NGX_AGAIN && st->peer->address < st->peer->resolve.naddrs) {
+        ngx_add_timer(c->write, NGX_OA_PEER_ADDRESS);
+    }
+
     return rc;
 }
 
@@ -249,7 +257,12 @@ ngx_oa_peer_event(ngx_event_t *ev)
     err = 0;
     len = sizeof(int);
 
-    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == -1) {
+    if (ev->timedout) {
+        err = NGX_ETIMEDOUT;
+
+    } else if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len)
+               == -1)
+    {
         err = ngx_socket_errno;
     }
 
@@ -276,6 +289,10 @@ ngx_oa_peer_event(ngx_event_t *ev)
 static void
 ngx_oa_peer_established(ngx_oa_stream_t *st)
 {
+    if (st->connection->write->timer_set) {
+        ngx_del_timer(st->connection->write);
+    }
+
     if (ngx_tcp_nodelay(st->connection) != NGX_OK) {
         ngx_oa_stream_end(st, NGX_OA_END_INTERNAL);
         return;

@@ -231,7 +231,8 @@ struct ngx_oa_stream_s {
     ngx_msec_t                   alone;        /* since; 0: it has readers */
 
     ngx_str_t                    name;         /* ROUTER-STREAM */
-    u_char                       name_buf[OA_STREAM_ID_MAX];
+    u_char                      *number;       /* of an event, in: */
+    u_char                       line[OA_STREAM_EVENT_LINE_MAX];
 };
 
 

@@ -10,6 +10,8 @@
 
 static oa_dialect_act_e oa_seed_event(oa_dialect_t *d,
     const ngx_str_t *json, oa_dialect_frame_t *frame);
+static ngx_uint_t oa_dialect_begins(const u_char *p, const ngx_str_t *text,
+    const ngx_str_t *with);
 
 
 const ngx_str_t  oa_dialect_names[OA_DIALECTS] = {
@@ -50,6 +52,7 @@ static const oa_walk_node_t  oa_seed_nodes[OA_SEED_NODES] = {
 
 
 static const ngx_str_t  oa_seed_error = ngx_string("\"error\"");
+static const ngx_str_t  oa_seed_code = ngx_string("\"code\"");
 static const ngx_str_t  oa_seed_open = ngx_string("{\"message\":\"");
 static const ngx_str_t  oa_seed_close = ngx_string("\"}");
 static const ngx_str_t  oa_dialect_agent_error = ngx_string("agent_error");
@@ -184,13 +187,17 @@ static oa_dialect_act_e
 oa_seed_event(oa_dialect_t *d, const ngx_str_t *json,
     oa_dialect_frame_t *frame)
 {
-    ngx_str_t   value[OA_SEED_NODES];
-    ngx_uint_t  members, known;
+    u_char      *p;
+    ngx_str_t    value[OA_SEED_NODES];
+    ngx_uint_t   members, known;
 
-    /* inside of a string its quotes would have a backslash */
+    /* an object that has nothing else begins with one of them */
 
-    if (memmem(json->data, json->len, oa_seed_error.data, oa_seed_error.len)
-        == NULL)
+    p = ngx_strlchr(json->data, json->data + json->len, '"');
+
+    if (p == NULL
+        || (!oa_dialect_begins(p, json, &oa_seed_error)
+            && !oa_dialect_begins(p, json, &oa_seed_code)))
     {
         return OA_DIALECT_PASS;
     }
@@ -215,6 +222,15 @@ oa_seed_event(oa_dialect_t *d, const ngx_str_t *json,
     oa_dialect_code(&value[OA_SEED_CODE], &frame->error.code);
 
     return OA_DIALECT_FAILED;
+}
+
+
+static ngx_uint_t
+oa_dialect_begins(const u_char *p, const ngx_str_t *text,
+    const ngx_str_t *with)
+{
+    return (size_t) (text->data + text->len - p) >= with->len
+           && ngx_memcmp(p, with->data, with->len) == 0;
 }
 
 

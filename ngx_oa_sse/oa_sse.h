@@ -118,6 +118,10 @@ typedef struct {
 void oa_sse_spans(oa_sse_spans_t *spans, const oa_sse_event_t *event,
     const ngx_str_t *prefix);
 
+/* Has it, without a prefix, but one span, which is raw? */
+#define oa_sse_is_one_span(event)                                             \
+    (!(event)->id_lines && (event)->raw.data[(event)->raw.len - 1] == LF)
+
 /*
  * The next span, never an empty one; 0: there are no more.  Without lines of
  * "id" there are at most three: prefix, raw, and LF behind a CR.

@@ -289,6 +289,9 @@ ngx_uint_t oa_stream_stopped(oa_stream_writer_t *w);
 /* When a reader was there last, of any process. */
 uint64_t oa_stream_read_at(oa_stream_writer_t *w);
 
+/* Nobody attaches to it any more: the same key begins another one. */
+void oa_stream_forget_key(oa_streams_t *t, oa_stream_writer_t *w);
+
 /*
  * Ends the stream: DONE or FAILED, with a code.  An event that was written and
  * not committed is its last: there is no moment at which one is seen without

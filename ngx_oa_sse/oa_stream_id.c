@@ -155,6 +155,14 @@ oa_stream_event_line(u_char *p, const ngx_str_t *name, uint64_t seq)
     p = ngx_cpymem(p, "id: ", sizeof("id: ") - 1);
     p = ngx_cpymem(p, name->data, name->len);
     *p++ = '-';
+
+    return oa_stream_event_number(p, seq);
+}
+
+
+u_char *
+oa_stream_event_number(u_char *p, uint64_t seq)
+{
     p = oa_stream_id_decimal(p, seq);
     *p++ = LF;
 

@@ -51,5 +51,8 @@ u_char *oa_stream_id(u_char *p, const oa_stream_id_t *id);
 /* Writes "id: NAME-SEQ" and LF, given a name as oa_stream_id() wrote it. */
 u_char *oa_stream_event_line(u_char *p, const ngx_str_t *name, uint64_t seq);
 
+/* The end of such a line, from the number on. */
+u_char *oa_stream_event_number(u_char *p, uint64_t seq);
+
 
 #endif /* _OA_STREAM_ID_H_INCLUDED_ */

@@ -335,6 +335,24 @@ oa_stream_read_at(oa_stream_writer_t *w)
 
 
 void
+oa_stream_forget_key(oa_streams_t *t, oa_stream_writer_t *w)
+{
+    oa_stream_t  *s;
+
+    s = w->stream;
+
+    t->lock(t->data);
+
+    if (s->has_key) {
+        oa_store(&s->has_key, 0);
+        oa_stream_unchain(t, s, OA_CHAIN_KEY);
+    }
+
+    t->unlock(t->data);
+}
+
+
+void
 oa_stream_end(oa_streams_t *t, oa_stream_writer_t *w, oa_stream_state_e state,
     ngx_uint_t code, uint64_t now)
 {

@@ -37,7 +37,8 @@ GRANT USAGE ON SCHEMA oa TO authenticated, service_role;
 ALTER TABLE public.agent_instances
     ADD COLUMN IF NOT EXISTS subdomain text COLLATE "C" UNIQUE,
     ADD COLUMN IF NOT EXISTS access text NOT NULL DEFAULT 'owner',
-    ADD COLUMN IF NOT EXISTS updated_at timestamptz NOT NULL DEFAULT now();
+    ADD COLUMN IF NOT EXISTS updated_at timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN IF NOT EXISTS last_active_at timestamptz;
 
 UPDATE public.agent_instances SET status = 'provisioning'
  WHERE status IS NULL;
@@ -63,7 +64,14 @@ CREATE OR REPLACE FUNCTION oa.touch_instance() RETURNS trigger
 LANGUAGE plpgsql SET search_path = ''
 AS $$
 BEGIN
-    NEW.updated_at := now();
+    -- a visit is no change: it is written all the time
+
+    OLD.last_active_at := NEW.last_active_at;
+
+    IF OLD.* IS DISTINCT FROM NEW.* THEN
+        NEW.updated_at := now();
+    END IF;
+
     RETURN NEW;
 END
 $$;

@@ -53,7 +53,7 @@ CONF
 }
 
 my $ng = OA::Nginx->new(http => conf($dns), env => { TOKEN => 'secret' });
-my $none = qr/no address of the machine takes a connection/;
+my $none = qr/machine "\S+": no address of it takes a connection/;
 
 ends_as($ng, '/both', events => [ 'a' ], code => 'done');
 
@@ -71,7 +71,7 @@ $ng->expect_log(qr/connect\(\) to fe80::1 failed/);
 ends_as($ng, '/nowhere', code => 'machine_unreachable', log => $none);
 ends_as($ng, '/none', code => 'machine_unreachable', log => $none);
 ends_as($ng, '/unknown', code => 'machine_unreachable',
-        log => qr/failed: Host not found/);
+        log => qr/failed: machine "unknown.example": Host not found/);
 
 $agent->refuse;
 ends_as($ng, '/', code => 'machine_unreachable', log => $none);
@@ -84,7 +84,7 @@ is $ng->log_count(qr/secret/), 0, 'nor the token told';
 $ng->write_conf(http => conf($silent));
 ok $ng->reload, 'a resolver that does not answer';
 ends_as($ng, '/unknown', code => 'machine_unreachable',
-        log => qr/failed: Operation timed out/);
+        log => qr/failed: machine "unknown.example": Operation timed out/);
 $ng->stop;
 
 # The worker has a connection left for the client, but none for the machine:
@@ -109,7 +109,7 @@ for my $more (0, 1) {
     if ($last->wait_end eq 'complete') {
         $seen++;
         ended_as($last, 'no connection', code => 'internal_error');
-        ok $ng->wait_log(qr/"local-\S+" failed: there is no connection/),
+        ok $ng->wait_log(qr/"local-\S+" failed: .*there is no connection/),
             'told';
     }
     $_->close for @s, $last, @half;

@@ -1,5 +1,5 @@
-# One end and no more: where nothing is kept behind it, where the reader is
-# slow, where an error page takes the place of what we say.
+# One end and no more: where it is hardly kept, where the reader is slow, where
+# an error page takes the place of what we say.
 
 use strict;
 use warnings;
@@ -47,7 +47,7 @@ my $ng = OA::Nginx->new(http => <<"CONF");
     oa_sse_buffer 1m;
     server {
         @{[ listen_both() =~ s/(PORT_\d%%)/$1 sndbuf=8k/gr ]}
-        location /none { oa_sse_pass $url; oa_sse_keep 0; }
+        location /none { oa_sse_pass $url; oa_sse_keep 1ms; }
         location /slow { oa_sse_pass $url; oa_sse_keep 100ms; }
         location /stuck { oa_sse_pass $url; send_timeout 500ms; }
         location /error { oa_sse_pass $url; error_page 502 = \@page; }
@@ -57,17 +57,15 @@ CONF
 
 my $before = files($ng);
 
-ended_as(OA::Events->new($ng->port, '/none'), 'nothing kept',
+ended_as(OA::Events->new($ng->port, '/none'), 'hardly kept',
          events => [ 'a' ], code => 'done');
 ended_as(OA::Events->new($ng->port(1), '/none', http2 => 1),
-         'nothing kept, HTTP/2', events => [ 'a' ], code => 'done');
+         'hardly kept, HTTP/2', events => [ 'a' ], code => 'done');
 
 for my $http2 (0, 1) {
-    my $n = $agent->requests;
     my $s = OA::Events->new($ng->port($http2), '/slow', rcvbuf => 8192,
                             http2 => $http2, window => 1000);
     $s->next;
-    my $ended = $ng->log_count(qr/has ended: done/);
     $s->pause;
     ok +(wait_for { $ng->log_count(qr/has ended: done/) > 2 + $http2 } 5),
         'its stream has ended';

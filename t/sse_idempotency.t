@@ -155,4 +155,13 @@ is_new(post(['s'], body => $short, path => '/'),
 
 is $agent->connections, $runs, 'no other runs';
 
+# nobody has heard of it
+$agent->refuse;
+my $in_vain = post(['r']);
+like $in_vain->next->{data}, qr/"machine_unreachable"/, 'no machine';
+$agent->listen;
+my $anew = post(['r']);
+is_new($anew, 'asked again with the same key it is a run');
+isnt $anew->header('OA-Stream'), $in_vain->header('OA-Stream'), 'a new one';
+
 done_testing;

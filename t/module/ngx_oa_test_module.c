@@ -25,6 +25,10 @@ typedef struct {
 
 static void *ngx_oa_test_create_conf(ngx_conf_t *cf);
 static char *ngx_oa_test_fetch(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+/* ngx_oa_test_zone.c */
+char *ngx_oa_test_part(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_oa_test_die(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
 static ngx_int_t ngx_oa_test_handler(ngx_http_request_t *r);
 static void ngx_oa_test_cancel(void *data);
 static void ngx_oa_test_fetched(ngx_oa_http_t *http);
@@ -38,6 +42,20 @@ static ngx_command_t  ngx_oa_test_commands[] = {
       NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_oa_test_fetch,
       NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("oa_test_part"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_NOARGS,
+      ngx_oa_test_part,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("oa_test_die"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_oa_test_die,
+      0,
       0,
       NULL },
 

@@ -10,7 +10,7 @@ BEGIN;
 
 CREATE EXTENSION IF NOT EXISTS pgtap;
 
-SELECT plan(68);
+SELECT plan(70);
 
 
 INSERT INTO auth.users (id, email) VALUES

@@ -10,7 +10,7 @@ BEGIN;
 
 CREATE EXTENSION IF NOT EXISTS pgtap;
 
-SELECT plan(46);
+SELECT plan(81);
 
 INSERT INTO public.agent_instances (subdomain, fly_app_name, fly_machine_id)
 VALUES ('t-a', 'oa-a', '1a');
@@ -58,7 +58,27 @@ SELECT set_eq(
           'oa.revocations_of(uuid[]) EXECUTE',
           'oa.revocations_since(xid8) EXECUTE',
           'oa.revocations_in_force(text) EXECUTE',
-          'oa.revocations_beat(text) EXECUTE'],
+          'oa.revocations_beat(text) EXECUTE',
+          'oa.job_claim(uuid,text,interval,text) EXECUTE',
+          'oa.job_step(uuid,text,interval,jsonb) EXECUTE',
+          'oa.job_done(uuid,text,jsonb) EXECUTE',
+          'oa.job_failed(uuid,text,text,interval) EXECUTE',
+          'oa.job_stages(uuid[]) EXECUTE',
+          'oa.machine_gone(uuid,text) EXECUTE',
+          'oa.pool_claim(uuid,text,text[],text) EXECUTE',
+          'oa.pool_begin(text,text,integer,text) EXECUTE',
+          'oa.pool_step(uuid,text,interval,jsonb) EXECUTE',
+          'oa.pool_ready(uuid,text,jsonb) EXECUTE',
+          'oa.pool_failed(uuid,text,text) EXECUTE',
+          'oa.pool_check(text,interval) EXECUTE',
+          'oa.pool_old(text,interval) EXECUTE',
+          'oa.pool_dropped(uuid) EXECUTE',
+          'oa.touch_active(uuid[],integer[]) EXECUTE',
+          'oa.routes_idle(interval,integer) EXECUTE',
+          'oa.routes_disabled(integer) EXECUTE',
+          'oa.route_suspended(uuid,text) EXECUTE',
+          'oa.route_stopped(uuid,text) EXECUTE',
+          'oa.route_woken(uuid,text) EXECUTE'],
     'its grants');
 
 -- and what it gets by any way, from tables of ours
@@ -87,7 +107,12 @@ SELECT set_eq(
         WHERE p.pronamespace = 'oa'::regnamespace
           AND has_function_privilege('oa_router', p.oid, 'EXECUTE') $$,
     ARRAY['routes_named', 'routes_changed', 'feed_beat', 'revocations_of',
-          'revocations_since', 'revocations_in_force', 'revocations_beat'],
+          'revocations_since', 'revocations_in_force', 'revocations_beat',
+          'job_claim', 'job_step', 'job_done', 'job_failed', 'job_stages',
+          'machine_gone', 'pool_claim', 'pool_begin', 'pool_step',
+          'pool_ready', 'pool_failed', 'pool_check', 'pool_old',
+          'pool_dropped', 'touch_active', 'routes_idle', 'routes_disabled',
+          'route_suspended', 'route_stopped', 'route_woken'],
     'no other function in oa');
 SELECT is(has_sequence_privilege('oa_router', 'oa.route_version',
                                  'USAGE, SELECT, UPDATE'), false,
@@ -121,6 +146,30 @@ SELECT lives_ok('SELECT * FROM oa.' || q, 'revocations: ' || q)
       'revocations_in_force('''')',
       'revocations_beat(''x'')']) q;
 
+SELECT lives_ok('SELECT * FROM oa.' || q, 'provisioning: ' || q)
+  FROM unnest(ARRAY[
+      'job_claim(gen_random_uuid(), ''h'', ''1 s'', ''x'')',
+      'job_step(gen_random_uuid(), ''h'', ''1 s'', ''{}'')',
+      'job_done(gen_random_uuid(), ''h'', ''{}'')',
+      'job_failed(gen_random_uuid(), ''h'', ''x'', NULL)',
+      'job_stages(''{}'')',
+      'machine_gone(gen_random_uuid(), ''x'')',
+      'pool_claim(gen_random_uuid(), ''h'', ''{}'', ''t:1'')',
+      'pool_begin(''iad'', ''t:1'', 1, ''h'')',
+      'pool_step(gen_random_uuid(), ''h'', ''1 s'', ''{}'')',
+      'pool_ready(gen_random_uuid(), ''h'', ''{}'')',
+      'pool_failed(gen_random_uuid(), ''h'', ''x'')',
+      'pool_check(''t:1'', ''1 s'')',
+      'pool_old(''t:1'', ''1 s'')',
+      'pool_dropped(gen_random_uuid())',
+      'touch_active(''{}'', ''{}'')',
+      'routes_idle(''1 s'', 1)',
+      'routes_disabled(1)',
+      'route_suspended(gen_random_uuid(), ''x'')',
+      'route_stopped(gen_random_uuid(), ''x'')',
+      'route_woken(gen_random_uuid(), ''x'')']) q;
+SELECT lives_ok('LISTEN oa_jobs', 'and listens');
+
 SELECT throws_ok(q, '42501', NULL, 'not: ' || q)
   FROM unnest(ARRAY[
       'SELECT FROM public.agent_instances',
@@ -132,6 +181,14 @@ SELECT throws_ok(q, '42501', NULL, 'not: ' || q)
       'SELECT FROM oa.revocations',
       'SELECT FROM oa.revoked',
       'SELECT FROM oa.revocation_feed',
+      'SELECT FROM oa.jobs',
+      'SELECT FROM oa.pool',
+      'INSERT INTO oa.jobs (route_id) VALUES (gen_random_uuid())',
+      'UPDATE oa.jobs SET app = ''x''',
+      'UPDATE oa.pool SET app = ''x''',
+      'SELECT oa.needs_machine(''x'', ''x'')',
+      'SELECT oa.ms_until(now())',
+      'SELECT oa.job_patched(NULL, NULL)',
       'SELECT nextval(''oa.route_version'')',
       'INSERT INTO oa.routes (subdomain) VALUES (''t-x'')',
       'UPDATE oa.routes SET app = ''x''',
@@ -153,6 +210,24 @@ SELECT throws_ok(q, '42501', NULL, 'not: ' || q)
       'CREATE SCHEMA t']) q;
 
 RESET ROLE;
+
+
+-- what is the router's is nobody else's
+
+SELECT is_empty(
+    format($$ SELECT p.oid::regprocedure FROM pg_proc p
+        WHERE p.pronamespace = 'oa'::regnamespace
+          AND p.proname ~ '^(job|pool|machine|routes?)_'
+          AND has_function_privilege(%L, p.oid, 'EXECUTE') $$, r),
+    r || ' provisions nothing')
+  FROM unnest(ARRAY['anon', 'authenticated', 'service_role']) r;
+SELECT is_empty(
+    format($$ SELECT c, p FROM unnest(ARRAY['oa.jobs', 'oa.pool']) c,
+              unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE',
+                           'TRUNCATE']) p
+        WHERE has_table_privilege(%L, c, p) $$, r),
+    r || ' reads and writes no job')
+  FROM unnest(ARRAY['anon', 'authenticated', 'service_role']) r;
 
 SELECT * FROM finish();
 ROLLBACK;

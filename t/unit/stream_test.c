@@ -792,6 +792,14 @@ keys(void)
        == OA_STREAM_ATTACHED && info.code == 3, "also when it has ended");
     ok(oa_stream_open(&t, &other, now + 60000, &x, &info) == OA_STREAM_OPENED,
        "until it is not kept any more");
+
+    oa_stream_forget_key(&t, &x);
+    other.id[7] = 1;
+    ok(oa_stream_open(&t, &other, now + 60000, &w, &info) == OA_STREAM_OPENED
+       && oa_stream_find(&t, other.id, now + 60000, &info) == NGX_OK,
+       "nor one whose key was forgotten");
+    oa_stream_forget_key(&t, &w);
+    oa_stream_forget_key(&t, &w);
     is_right("keys");
 }
 

@@ -33,6 +33,7 @@ sub new {
     my $self = bless {
         o => \%o, code => $code, tmp => temp_dir(), port => free_port(),
         address => $o{address} // '127.0.0.1', at => 0, expected => [],
+        name => $o{name} // 'agent',
         map { $_ => [] } qw(accepted request closed note died listen),
     }, $class;
 
@@ -77,8 +78,12 @@ sub _tell {
     open my $file, '>>:raw', $path or die "$path: $!\n";
     (syswrite($file, $line) // 0) == length $line or die "$path: $!\n";
     close $file;
+    _ring(@bells);
+}
 
-    # whoever has bells that wait will read it, whoever is gone will not
+# Whoever has bells that wait will come and read, whoever is gone will not.
+sub _ring {
+    my (@bells) = @_;
     socket my $socket, AF_UNIX, SOCK_DGRAM, 0 or die "socket: $!\n";
     send $socket, '.', MSG_DONTWAIT, pack_sockaddr_un($_) for @bells;
 }
@@ -124,7 +129,7 @@ sub _read {
 sub _deaths {
     my ($self) = @_;
     $self->_read;
-    return map { "agent: connection $_->{number}: $_->{text}" } grep {
+    return map { "$self->{name}: connection $_->{number}: $_->{text}" } grep {
         my $text = $_->{text};
         !grep { $text =~ $_ } @{ $self->{expected} };
     } @{ $self->{died} };
@@ -210,7 +215,7 @@ sub _listen {
     my $n = @{ $self->_read->{listen} };
     $self->_say({ listen => $on });
     _wait { @{ $self->{listen} } > $n } $self
-        or croak 'agent: the server does not answer';
+        or croak "$self->{name}: the server does not answer";
 }
 
 
@@ -244,7 +249,7 @@ sub stop {
     kill 'KILL', -$pid;
     local $?;
     waitpid $pid, 0;
-    unlink grep { !m{/test\.bell\z} } glob "$self->{tmp}/*.bell";
+    unlink glob "$self->{tmp}/{server,[0-9]*}.bell";
 }
 
 # Stops it and tells why closures died, '' if none did.
@@ -273,7 +278,7 @@ sub _socket {
         LocalHost => $self->{address}, LocalPort => $self->{port},
         Listen => 1024, ReuseAddr => 1,
         $rcvbuf ? (Sockopts => [ [ SOL_SOCKET, SO_RCVBUF, $rcvbuf ] ]) : (),
-    ) // die "agent: $@";
+    ) // die "$self->{name}: $@";
 }
 
 sub _log {
@@ -359,6 +364,7 @@ Options stand before the code:
     tls => 1,               # names, expired as in OA::Tls; $agent->ca_file
     read => 0,              # the code runs before anything is read: no request
     rcvbuf => 4096,
+    name => 'agent',        # in messages
 
 Each connection is a process of its own, forked from one that was forked by
 C<new>: the code sees the test's variables as they were then, sets none of

@@ -16,8 +16,11 @@ my $CLOSE = 7;                  # states in tcp_info
 my $CLOSE_WAIT = 8;
 
 my %REASON = (
-    200 => 'OK', 204 => 'No Content', 302 => 'Found', 400 => 'Bad Request',
-    401 => 'Unauthorized', 404 => 'Not Found', 429 => 'Too Many Requests',
+    200 => 'OK', 201 => 'Created', 202 => 'Accepted', 204 => 'No Content',
+    302 => 'Found', 400 => 'Bad Request', 401 => 'Unauthorized',
+    403 => 'Forbidden', 404 => 'Not Found', 408 => 'Request Timeout',
+    409 => 'Conflict', 412 => 'Precondition Failed',
+    422 => 'Unprocessable Entity', 429 => 'Too Many Requests',
     500 => 'Internal Server Error', 502 => 'Bad Gateway',
     503 => 'Service Unavailable', 504 => 'Gateway Timeout',
 );
@@ -231,7 +234,8 @@ sub head {
     my $type = exists $o{type} ? $o{type} : 'text/event-stream';
     my @headers = @{ $o{headers} // [] };
 
-    $self->{chunked} = !defined $o{length} && !$o{close};
+    $self->{chunked} = !defined $o{length} && !$o{close}
+                       && $status !~ /^(?:1..|204|304)$/;
 
     my $head = 'HTTP/' . ($o{version} // '1.1') . " $status "
         . ($o{reason} // $REASON{$status} // 'Status') . "\r\n";
