@@ -133,13 +133,17 @@ ngx_oa_sse_read_body(ngx_oa_sse_request_t *rq, ngx_str_t *body)
     u_char                   *p;
     ssize_t                   n;
     ngx_buf_t                *b;
-    ngx_chain_t              *cl;
+    ngx_chain_t              *cl, *bufs;
     ngx_http_request_t       *r;
 
     r = rq->request;
     len = 0;
 
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+    /* what was discarded before an internal redirect is not read again */
+
+    bufs = r->request_body ? r->request_body->bufs : NULL;
+
+    for (cl = bufs; cl; cl = cl->next) {
         len += ngx_buf_size(cl->buf);
     }
 
@@ -155,7 +159,7 @@ ngx_oa_sse_read_body(ngx_oa_sse_request_t *rq, ngx_str_t *body)
     body->data = p;
     body->len = len;
 
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+    for (cl = bufs; cl; cl = cl->next) {
         b = cl->buf;
 
         if (ngx_buf_in_memory(b)) {

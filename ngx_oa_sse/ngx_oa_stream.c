@@ -314,9 +314,9 @@ ngx_oa_stream_finish(ngx_oa_stream_t *st, ngx_oa_end_e end,
 
 
 /*
- * The last event.  Words of an agent that would push out all it has said
- * before are not told; where even our own find no room, readers say it
- * themselves, by the code.
+ * The last event: oa_stream_end() lets it be seen.  Words of an agent that
+ * would push out all it has said before are not told; where even our own find
+ * no room, readers say it themselves, by the code.
  */
 
 static void
@@ -360,7 +360,6 @@ ngx_oa_stream_add_end(ngx_oa_stream_t *st, ngx_oa_end_e end,
     }
 
     (void) ngx_oa_stream_put(st, NULL, &s);
-    (void) oa_stream_commit(&ngx_oa_streams.zone, &st->writer, ngx_oa_now());
 
     if (p) {
         ngx_free(p);

@@ -222,7 +222,7 @@ oa_stream_count(oa_streams_t *t, const oa_stream_conf_t *conf, uint64_t now)
             count++;
 
         } else {
-            oa_stream_close(t, s, OA_STREAM_LOST, 0, now);
+            oa_stream_close(t, s, s->tip, OA_STREAM_LOST, 0, now);
         }
     }
 
@@ -289,14 +289,14 @@ oa_stream_begin(oa_streams_t *t, oa_stream_t *s, const oa_stream_conf_t *conf,
 
 
 void
-oa_stream_close(oa_streams_t *t, oa_stream_t *s, oa_stream_state_e state,
-    ngx_uint_t code, uint64_t now)
+oa_stream_close(oa_streams_t *t, oa_stream_t *s, uint64_t tip,
+    oa_stream_state_e state, ngx_uint_t code, uint64_t now)
 {
     s->code = (uint32_t) code;
     s->ended = now;
     t->shm->lost += (state == OA_STREAM_LOST);
 
-    oa_store(&s->tip, oa_tip_pos(s->tip) | state);
+    oa_store(&s->tip, oa_tip_pos(tip) | state);
 
     oa_stream_unchain(t, s, OA_CHAIN_OWNER);
     oa_stream_list(t, s);
@@ -371,7 +371,7 @@ oa_stream_check(oa_streams_t *t, oa_stream_ref_t ref, uint64_t now)
     t->lock(t->data);
 
     if (oa_stream_is(t, ref) && !oa_stream_ended(oa_tip_state(s->tip))) {
-        oa_stream_close(t, s, OA_STREAM_LOST, 0, now);
+        oa_stream_close(t, s, s->tip, OA_STREAM_LOST, 0, now);
         rc = NGX_OK;
     }
 

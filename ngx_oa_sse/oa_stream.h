@@ -293,8 +293,9 @@ uint64_t oa_stream_read_at(oa_stream_writer_t *w);
 void oa_stream_forget_key(oa_streams_t *t, oa_stream_writer_t *w);
 
 /*
- * Ends the stream: DONE or FAILED, with a code.  An event that was not
- * committed is not there.  The writer is not to be used any more.
+ * Ends the stream: DONE or FAILED, with a code.  An event that was written and
+ * not committed is its last: there is no moment at which one is seen without
+ * the other.  The writer is not to be used any more.
  */
 void oa_stream_end(oa_streams_t *t, oa_stream_writer_t *w,
     oa_stream_state_e state, ngx_uint_t code, uint64_t now);

@@ -213,9 +213,9 @@ uint64_t oa_stream_first_seq(oa_streams_t *t, oa_stream_t *s);
 
 /* oa_stream.c */
 
-/* Ends a stream that runs, with the lock held. */
-void oa_stream_close(oa_streams_t *t, oa_stream_t *s, oa_stream_state_e state,
-    ngx_uint_t code, uint64_t now);
+/* Ends a stream that runs, with the lock held; tip: the position it ends at. */
+void oa_stream_close(oa_streams_t *t, oa_stream_t *s, uint64_t tip,
+    oa_stream_state_e state, ngx_uint_t code, uint64_t now);
 
 
 static ngx_inline oa_stream_t *

@@ -14,6 +14,7 @@ static ngx_int_t oa_stream_more(oa_streams_t *t, oa_stream_writer_t *w);
 static ngx_int_t oa_stream_link(oa_streams_t *t, oa_stream_writer_t *w,
     uint64_t seq);
 static void oa_stream_skip(oa_streams_t *t, oa_stream_writer_t *w);
+static uint64_t oa_stream_count_event(oa_stream_writer_t *w);
 
 
 ngx_int_t
@@ -74,7 +75,6 @@ oa_stream_write(oa_streams_t *t, oa_stream_writer_t *w, const u_char *data,
 ngx_int_t
 oa_stream_commit(oa_streams_t *t, oa_stream_writer_t *w, uint64_t now)
 {
-    uint64_t      pos;
     ngx_int_t     rc;
     oa_stream_t  *s;
 
@@ -90,24 +90,38 @@ oa_stream_commit(oa_streams_t *t, oa_stream_writer_t *w, uint64_t now)
         rc = NGX_BUSY;
 
     } else {
-        w->pos = w->end - ((w->end - w->pos) & ~(size_t) OA_TIP_STATE);
-        pos = (w->number + 1) * OA_PAGE_BYTES - (uint64_t) (w->end - w->pos);
-
-        *(uint32_t *) w->frame = w->len;
-        __atomic_store_n(&s->bytes, s->bytes + w->len, __ATOMIC_RELAXED);
-
-        w->frame = NULL;
-
-        /* in this order: what was counted may be missing, not the reverse */
-
-        oa_store(&s->next_seq, s->next_seq + 1);
-        oa_store(&s->tip, pos | OA_STREAM_RUNNING);
+        oa_store(&s->tip, oa_stream_count_event(w) | OA_STREAM_RUNNING);
         rc = NGX_OK;
     }
 
     (void) __atomic_add_fetch(w->pulse, 1, __ATOMIC_RELEASE);
 
     return rc;
+}
+
+
+/*
+ * The event that is being written is whole; where it ends.  It counts before
+ * the tip is there: what was counted may be missing, not the reverse.
+ */
+
+static uint64_t
+oa_stream_count_event(oa_stream_writer_t *w)
+{
+    oa_stream_t  *s;
+
+    s = w->stream;
+
+    w->pos = w->end - ((w->end - w->pos) & ~(size_t) OA_TIP_STATE);
+
+    *(uint32_t *) w->frame = w->len;
+    __atomic_store_n(&s->bytes, s->bytes + w->len, __ATOMIC_RELAXED);
+
+    w->frame = NULL;
+
+    oa_store(&s->next_seq, s->next_seq + 1);
+
+    return (w->number + 1) * OA_PAGE_BYTES - (uint64_t) (w->end - w->pos);
 }
 
 
@@ -342,11 +356,15 @@ void
 oa_stream_end(oa_streams_t *t, oa_stream_writer_t *w, oa_stream_state_e state,
     ngx_uint_t code, uint64_t now)
 {
-    oa_stream_undo(t, w);
+    uint64_t      tip;
+    oa_stream_t  *s;
+
+    s = w->stream;
 
     t->lock(t->data);
 
-    oa_stream_close(t, w->stream, state, code, now);
+    tip = w->frame ? oa_stream_count_event(w) : s->tip;
+    oa_stream_close(t, s, tip, state, code, now);
 
     t->unlock(t->data);
 

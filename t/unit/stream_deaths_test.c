@@ -81,6 +81,7 @@ read_all(oa_streams_t *t, ngx_uint_t n, uint64_t *next)
 static ngx_uint_t    states_bad;
 static const char   *states_what;
 static ngx_uint_t    again;
+static uint64_t      last_of_2;             /* event, or 0: it runs on */
 
 
 static void
@@ -204,14 +205,22 @@ check_state(void *copy)
 {
     zone_t *z = copy;
 
-    uint64_t       next;
-    ngx_uint_t     n;
-    oa_streams_t   t;
+    uint64_t           next;
+    ngx_uint_t         n;
+    oa_streams_t       t;
+    oa_stream_info_t   info;
 
     t = zone_streams(z);
 
     for (n = 0; n < STREAMS + 2; n++) {
         note(read_all(&t, n, &next), "an event is wrong");
+    }
+
+    if (last_of_2) {
+        (void) read_all(&t, 2, &next);
+        note(oa_stream_find(&t, conf_of(2)->id, 0, &info) != NGX_OK
+             || (next > last_of_2) != (info.state == OA_STREAM_FAILED),
+             "the last event without the end, or the reverse");
     }
 
     if (again && z->writer) {
@@ -345,7 +354,12 @@ act_open(void *zone)
 static int
 act_end(void *zone)
 {
+    size_t  len;
+
+    len = event_of(2, oa_stream_seq(&act_w[2]), data);
+
     procs_mark();
+    (void) oa_stream_write(&act_t, &act_w[2], data, len);
     oa_stream_end(&act_t, &act_w[2], OA_STREAM_FAILED, 3, 6600);
     procs_mark();
 
@@ -446,6 +460,7 @@ deaths(void)
         again = 1;
 
         zone = world(acts[i].there);
+        last_of_2 = (acts[i].act == act_end) ? oa_stream_seq(&act_w[2]) : 0;
         evicted = act_t.shm->evicted;
         n = each_state(zone, zone_bytes, acts[i].act, check_state);
 

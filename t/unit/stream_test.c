@@ -198,15 +198,20 @@ basics(void)
        && info.bytes == 35 && info.last == 2000, "it is running");
 
     now = 3000;
-    (void) oa_stream_write(&t, &w, (u_char *) "data: unfin", 11);
+    (void) oa_stream_write(&t, &w, (u_char *) "data: ", 6);
+    (void) oa_stream_write(&t, &w, (u_char *) "last\n\n", 6);
     oa_stream_end(&t, &w, OA_STREAM_FAILED, 42, now);
     ok(oa_stream_info(&t, c.ref, now, &info) == NGX_OK
        && info.state == OA_STREAM_FAILED && info.code == 42
-       && info.ended == 3000 && info.until == 63000 && info.next_seq == 5,
+       && info.ended == 3000 && info.until == 63000 && info.next_seq == 6,
        "it has ended, and tells how");
+    ok(oa_stream_read(&t, &c, buf, sizeof(buf), 0, &got) == NGX_OK
+       && got.seq == 5 && got.events == 1 && got.ended && !got.all
+       && got.len == 12 && ngx_memcmp(buf, "data: last\n\n", 12) == 0,
+       "with the event that was being written");
     ok(oa_stream_read(&t, &c, buf, sizeof(buf), 0, &got) == NGX_DONE,
        "a reader that has all hears the end");
-    (void) oa_stream_seek(&t, info.ref, 3, &late);
+    (void) oa_stream_seek(&t, info.ref, 4, &late);
     ok(oa_stream_read(&t, &late, buf, sizeof(buf), 1, &got) == NGX_OK
        && got.events == 1 && !got.ended
        && oa_stream_read(&t, &late, buf, sizeof(buf), 1, &got) == NGX_OK
@@ -441,11 +446,11 @@ undone(void)
         (void) oa_stream_write(&t, &w, (u_char *) zone, 999);
     }
 
+    oa_stream_undo(&t, &w);
     oa_stream_end(&t, &w, OA_STREAM_DONE, 0, now);
     i = info.pages;
     (void) find(1, &info);
-    ok(info.pages == i && info.next_seq == 501,
-       "nor is what was being written at the end");
+    ok(info.pages == i && info.next_seq == 501, "nor is it at the end");
 
     is_right("undone");
 }
