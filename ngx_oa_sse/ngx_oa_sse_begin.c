@@ -390,6 +390,7 @@ ngx_oa_sse_start(ngx_oa_sse_request_t *rq, oa_stream_writer_t *w,
     }
 
     if (st == NULL) {
+        oa_stream_forget_key(&ngx_oa_streams.zone, w);
         oa_stream_end(&ngx_oa_streams.zone, w, OA_STREAM_FAILED,
                       NGX_OA_END_INTERNAL, ngx_oa_now());
         ngx_oa_target_forget(request);
@@ -400,6 +401,7 @@ ngx_oa_sse_start(ngx_oa_sse_request_t *rq, oa_stream_writer_t *w,
 
     if (rc != NGX_DONE) {
         ngx_oa_target_forget(request);
+        oa_stream_forget_key(&ngx_oa_streams.zone, &st->writer);
         ngx_oa_stream_end(st, NGX_OA_END_ABANDONED);
         return rc;
     }

@@ -202,7 +202,12 @@ ngx_oa_sse_who(ngx_oa_sse_request_t *rq)
         return NGX_ERROR;
     }
 
-    if (rc == NGX_DECLINED || rq->identity.who != NGX_OA_KNOWN) {
+    /* without a subject all tokens of an issuer would be one user */
+
+    if (rc == NGX_DECLINED
+        || rq->identity.who != NGX_OA_KNOWN
+        || rq->identity.sub.len == 0)
+    {
         ngx_memzero(&rq->identity, sizeof(ngx_oa_identity_t));
 
     } else {

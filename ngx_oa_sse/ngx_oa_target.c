@@ -21,6 +21,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                 *headers;      /* ngx_oa_target_header_t */
     ngx_array_t                 *set;          /* ngx_oa_sse_header_t */
+    ngx_str_t                    bearer;       /* to be cleansed */
 } ngx_oa_target_headers_t;
 
 
@@ -37,6 +38,8 @@ static ngx_int_t ngx_oa_target_add_set(ngx_http_request_t *r,
 static ngx_int_t ngx_oa_target_add_ours(ngx_http_request_t *r,
     ngx_oa_sse_loc_conf_t *slcf, const ngx_oa_target_t *target,
     const ngx_str_t *body, ngx_oa_target_headers_t *hs);
+static ngx_int_t ngx_oa_target_check(ngx_http_request_t *r,
+    ngx_array_t *headers);
 static ngx_int_t ngx_oa_target_write(ngx_http_request_t *r,
     const ngx_oa_target_t *target, const ngx_str_t *body, ngx_array_t *headers,
     ngx_str_t *request);
@@ -316,10 +319,10 @@ ngx_int_t
 ngx_oa_target_request(ngx_http_request_t *r, ngx_oa_sse_loc_conf_t *slcf,
     const ngx_oa_target_t *target, const ngx_str_t *body, ngx_str_t *request)
 {
-    ngx_int_t                 rc;
-    ngx_uint_t                i;
-    ngx_oa_target_header_t   *h;
-    ngx_oa_target_headers_t   hs;
+    ngx_int_t                rc;
+    ngx_oa_target_headers_t  hs;
+
+    ngx_memzero(&hs, sizeof(ngx_oa_target_headers_t));
 
     hs.set = slcf->headers;
     hs.headers = ngx_array_create(r->pool, 16, sizeof(ngx_oa_target_header_t));
@@ -333,13 +336,31 @@ ngx_oa_target_request(ngx_http_request_t *r, ngx_oa_sse_loc_conf_t *slcf,
         rc = ngx_oa_target_add_set(r, &hs);
     }
 
-    if (rc != NGX_OK) {
-        return rc;
+    if (rc == NGX_OK) {
+        rc = ngx_oa_target_check(r, hs.headers);
     }
 
-    h = hs.headers->elts;
+    if (rc == NGX_OK) {
+        rc = ngx_oa_target_write(r, target, body, hs.headers, request);
+    }
 
-    for (i = 0; i < hs.headers->nelts; i++) {
+    if (hs.bearer.len) {
+        OPENSSL_cleanse(hs.bearer.data, hs.bearer.len);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_oa_target_check(ngx_http_request_t *r, ngx_array_t *headers)
+{
+    ngx_uint_t               i;
+    ngx_oa_target_header_t  *h;
+
+    h = headers->elts;
+
+    for (i = 0; i < headers->nelts; i++) {
         if (!ngx_oa_target_is_text(&h[i].value, 0x20)) {
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                           "oa_sse_pass: the value of header \"%V\" for the "
@@ -348,7 +369,7 @@ ngx_oa_target_request(ngx_http_request_t *r, ngx_oa_sse_loc_conf_t *slcf,
         }
     }
 
-    return ngx_oa_target_write(r, target, body, hs.headers, request);
+    return NGX_OK;
 }
 
 
@@ -505,6 +526,7 @@ ngx_oa_target_add_ours(ngx_http_request_t *r, ngx_oa_sse_loc_conf_t *slcf,
         }
 
         value.len = ngx_sprintf(value.data, "Bearer %V", &token) - value.data;
+        hs->bearer = value;
 
         if (ngx_oa_target_add(hs, &authorization, &value) != NGX_OK) {
             return NGX_ERROR;

@@ -36,6 +36,7 @@ my $ng = OA::Nginx->new(
     http => <<"CONF");
     oa_issuer supabase {
         jwks_file keys.json; issuer $ISSUER; audience authenticated;
+        accept service_role no_session;
     }
     oa_routes t { domain openagents.example; source file routes.json; }
     oa_sse_keep 300ms;
@@ -133,6 +134,10 @@ is_new(post([ "\xff;=,\t\"" ]), 'any bytes');
 # of nobody
 is_new(post($_, route => 'public', token => undef), 'nobody has no key')
     for [ 'k' ], [ 'k' ], [ '' ], [ 'k', 'l' ];
+
+is_new(post(['k'], token => $key->token({ sub => undef, session_id => undef,
+                                                role => 'service_role' })),
+       'nor has who has no subject') for 1, 2;
 
 # to its end, and behind it
 $agent->say('end', 1);
