@@ -252,6 +252,11 @@ ngx_oa_reader_flush(ngx_oa_reader_t *rd)
     c = r->connection;
 
     if (rd->busy && rd->plain) {
+
+        if (!c->write->ready) {
+            return NGX_AGAIN;
+        }
+
         n = c->send(c, rd->buf.pos, rd->buf.last - rd->buf.pos);
 
         if (n == NGX_ERROR) {
