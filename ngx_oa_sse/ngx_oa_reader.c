@@ -65,7 +65,6 @@ ngx_oa_reader_begin(ngx_http_request_t *r, oa_stream_ref_t ref,
     rd->name = *name;
     rd->delivered = seq;
     rd->wrote = ngx_current_msec;
-    rd->sse = ngx_oa_reader_is_sse(r);
 
     if (oa_stream_seek(&ngx_oa_streams.zone, ref, seq ? seq + 1 : 0,
                        &rd->cursor)
@@ -96,7 +95,7 @@ ngx_oa_reader_begin(ngx_http_request_t *r, oa_stream_ref_t ref,
         ngx_post_event(r->connection->read, &ngx_posted_events);
     }
 
-    if (rd->sse || seq) {
+    if (seq || ngx_oa_reader_is_sse(r)) {
         rc = ngx_oa_reader_open(r, name);
 
         if (rc == NGX_OK) {
@@ -477,7 +476,7 @@ ngx_oa_reader_gap(ngx_oa_reader_t *rd, const oa_stream_got_t *got)
     /* who comes back after it need not be told again */
 
     id.data = name;
-    id.len = ngx_sprintf(name, "%V-%uL", &rd->name, to) - name;
+    id.len = oa_stream_event_id(name, &rd->name, to) - name;
 
     ngx_oa_count(NGX_OA_COUNT_STREAM_GAPS);
 
@@ -582,7 +581,7 @@ ngx_oa_reader_ended(ngx_oa_reader_t *rd)
     }
 
     error.id.data = name;
-    error.id.len = ngx_sprintf(name, "%V-%uL", &rd->name, info.next_seq - 1)
+    error.id.len = oa_stream_event_id(name, &rd->name, info.next_seq - 1)
                    - name;
     error.text = ngx_oa_ends[info.code].text;
     error.code = ngx_oa_ends[info.code].code;
@@ -609,7 +608,7 @@ ngx_oa_reader_lost_end(u_char *p, const ngx_str_t *name, uint64_t from)
     ngx_memzero(&error, sizeof(oa_sse_error_t));
 
     error.id.data = text;
-    error.id.len = ngx_sprintf(text, "%V-%uL", name, OA_STREAM_SEQ_MAX) - text;
+    error.id.len = oa_stream_event_id(text, name, OA_STREAM_SEQ_MAX) - text;
     error.text = ngx_oa_ends[NGX_OA_END_LOST].text;
     error.code = ngx_oa_ends[NGX_OA_END_LOST].code;
 

@@ -301,7 +301,6 @@ typedef struct {
     ngx_msec_t                   wrote;
 
     ngx_str_t                    name;         /* ROUTER-STREAM */
-    unsigned                     sse:1;        /* it accepts event streams */
     unsigned                     busy:1;       /* buf is not yet sent, */
     unsigned                     plain:1;      /* and goes past all filters */
 } ngx_oa_reader_t;

@@ -445,20 +445,3 @@ oa_sse_span(oa_sse_spans_t *spans, ngx_str_t *span)
 
     return 1;
 }
-
-
-u_char *
-oa_sse_rewrite(u_char *dst, const oa_sse_event_t *event,
-    const ngx_str_t *prefix)
-{
-    ngx_str_t       span;
-    oa_sse_spans_t  spans;
-
-    oa_sse_spans(&spans, event, prefix);
-
-    while (oa_sse_span(&spans, &span)) {
-        dst = ngx_cpymem(dst, span.data, span.len);
-    }
-
-    return dst;
-}

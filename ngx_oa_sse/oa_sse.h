@@ -128,10 +128,6 @@ void oa_sse_spans(oa_sse_spans_t *spans, const oa_sse_event_t *event,
  */
 ngx_uint_t oa_sse_span(oa_sse_spans_t *spans, ngx_str_t *span);
 
-/* All spans, at most prefix->len + event->raw.len + 1 bytes; their end. */
-u_char *oa_sse_rewrite(u_char *dst, const oa_sse_event_t *event,
-    const ngx_str_t *prefix);
-
 
 /* What we write (oa_sse_write.c) */
 

@@ -136,9 +136,7 @@ typedef struct {
     u_char              *pos;       /* where its next byte goes */
     u_char              *end;       /* of the page */
     uint64_t             number;    /* of the page in the stream */
-    uint64_t             frame_number;
     uint32_t             page;      /* the last one + 1; 0: none */
-    uint32_t             frame_page;
     uint32_t             len;
     unsigned             gap:1;     /* this event is not kept */
 } oa_stream_writer_t;
@@ -277,9 +275,6 @@ void oa_stream_prefetch(oa_stream_writer_t *w);
 /* Both at once. */
 ngx_int_t oa_stream_append(oa_streams_t *t, oa_stream_writer_t *w,
     const u_char *data, size_t len, uint64_t now);
-
-/* Forgets the pieces of an event that will not be committed. */
-void oa_stream_undo(oa_streams_t *t, oa_stream_writer_t *w);
 
 /* The number that the event has which is being written, or is next. */
 uint64_t oa_stream_seq(oa_stream_writer_t *w);

@@ -153,10 +153,20 @@ u_char *
 oa_stream_event_line(u_char *p, const ngx_str_t *name, uint64_t seq)
 {
     p = ngx_cpymem(p, "id: ", sizeof("id: ") - 1);
+    p = oa_stream_event_id(p, name, seq);
+    *p++ = LF;
+
+    return p;
+}
+
+
+u_char *
+oa_stream_event_id(u_char *p, const ngx_str_t *name, uint64_t seq)
+{
     p = ngx_cpymem(p, name->data, name->len);
     *p++ = '-';
 
-    return oa_stream_event_number(p, seq);
+    return oa_stream_id_decimal(p, seq);
 }
 
 

@@ -48,7 +48,11 @@ ngx_int_t oa_stream_id_parse(const ngx_str_t *text, oa_stream_id_t *id);
  */
 u_char *oa_stream_id(u_char *p, const oa_stream_id_t *id);
 
-/* Writes "id: NAME-SEQ" and LF, given a name as oa_stream_id() wrote it. */
+/*
+ * Writes an event's id, NAME-SEQ, and the line that says it, "id: NAME-SEQ" and
+ * LF, given a name as oa_stream_id() wrote it.
+ */
+u_char *oa_stream_event_id(u_char *p, const ngx_str_t *name, uint64_t seq);
 u_char *oa_stream_event_line(u_char *p, const ngx_str_t *name, uint64_t seq);
 
 /* The end of such a line, from the number on. */

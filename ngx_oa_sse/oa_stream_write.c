@@ -41,8 +41,6 @@ oa_stream_write(oa_streams_t *t, oa_stream_writer_t *w, const u_char *data,
         }
 
         w->frame = w->pos;
-        w->frame_page = w->page;
-        w->frame_number = w->number;
         w->pos += OA_FRAME_HEAD;
         w->len = 0;
     }
@@ -268,48 +266,6 @@ oa_stream_skip(oa_streams_t *t, oa_stream_writer_t *w)
     w->end = NULL;
     w->frame = NULL;
     w->gap = 1;
-}
-
-
-void
-oa_stream_undo(oa_streams_t *t, oa_stream_writer_t *w)
-{
-    uint32_t           page, next;
-    oa_stream_t       *s;
-    oa_stream_page_t  *pg;
-
-    w->gap = 0;
-
-    if (w->frame == NULL) {
-        return;
-    }
-
-    if (w->page != w->frame_page) {
-        s = w->stream;
-        pg = oa_stream_page(t, w->frame_page);
-
-        t->lock(t->data);
-
-        page = pg->next;
-        oa_store(&pg->next, 0);
-
-        for ( /* void */ ; page; page = next) {
-            next = oa_stream_page(t, page)->next;
-            oa_stream_free_page(t, page);
-            s->pages--;
-        }
-
-        oa_stream_list(t, s);
-
-        t->unlock(t->data);
-
-        w->page = w->frame_page;
-        w->number = w->frame_number;
-        w->end = pg->data + OA_PAGE_BYTES;
-    }
-
-    w->pos = w->frame;
-    w->frame = NULL;
 }
 
 

@@ -16,6 +16,24 @@
 #include "oa_sse.h"
 
 
+/* All spans, one behind the other; their end. */
+
+static u_char *
+sse_rewrite(u_char *dst, const oa_sse_event_t *event, const ngx_str_t *prefix)
+{
+    ngx_str_t       span;
+    oa_sse_spans_t  spans;
+
+    oa_sse_spans(&spans, event, prefix);
+
+    while (oa_sse_span(&spans, &span)) {
+        dst = ngx_cpymem(dst, span.data, span.len);
+    }
+
+    return dst;
+}
+
+
 /* Bytes that grow. */
 typedef struct {
     u_char      *data;
@@ -337,7 +355,7 @@ sse_reader_event(sse_reader_t *reader, const oa_sse_event_t *event)
         abort();
     }
 
-    end = oa_sse_rewrite(buf, event, &prefix);
+    end = sse_rewrite(buf, event, &prefix);
 
     if ((size_t) (end - buf) > n) {
         abort();

@@ -286,8 +286,12 @@ test_spans(const char *name, const ngx_str_t *raw, const char *want)
     ok(!oa_sse_span(&spans, &span), "%s: no more", name);
 
     ngx_str_null(&prefix);
-    p = oa_sse_rewrite(buf, &event, &prefix);
+    p = sse_rewrite(buf, &event, &prefix);
     ok((size_t) (p - buf) <= event.raw.len + 1, "%s: no longer", name);
+
+    if (oa_sse_is_one_span(&event)) {
+        is_bytes(buf, p - buf, (char *) event.raw.data, event.raw.len, name);
+    }
 }
 
 

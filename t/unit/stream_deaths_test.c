@@ -411,23 +411,6 @@ act_gap(void *zone)
 }
 
 
-static int
-act_undo(void *zone)
-{
-    ngx_uint_t  n;
-
-    for (n = 0; n < 9; n++) {
-        (void) oa_stream_write(&act_t, &act_w[0], data, 999);
-    }
-
-    procs_mark();
-    oa_stream_undo(&act_t, &act_w[0]);
-    procs_mark();
-
-    return 0;
-}
-
-
 static void
 deaths(void)
 {
@@ -450,8 +433,7 @@ deaths(void)
         { "ends a stream", act_end, PAGES },
         { "frees the ended ones", act_sweep, PAGES },
         { "tells who is lost", act_lose, PAGES },
-        { "makes a gap", act_gap, PAGES },
-        { "undoes", act_undo, PAGES }
+        { "makes a gap", act_gap, PAGES }
     };
 
     for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
@@ -812,12 +794,7 @@ writer(void *zone)
             (void) oa_stream_write(&t, &w[i], data,
                                    event_of(n[i], oa_stream_seq(&w[i]), data));
 
-            if (random() % 30 == 0) {
-                oa_stream_undo(&t, &w[i]);
-
-            } else {
-                (void) oa_stream_commit(&t, &w[i], n[i]);
-            }
+            (void) oa_stream_commit(&t, &w[i], n[i]);
         }
 
         if (random() % 20 == 0) {

@@ -411,52 +411,6 @@ too_large(void)
 
 
 static void
-undone(void)
-{
-    ngx_uint_t           i, k, bad;
-    oa_stream_got_t      got;
-    oa_stream_info_t     info;
-    oa_stream_cursor_t   c;
-    oa_stream_writer_t   w;
-
-    fresh(PAGES);
-    (void) open_of(1, &w, &info);
-    (void) oa_stream_seek(&t, info.ref, 0, &c);
-
-    oa_stream_undo(&t, &w);
-
-    for (i = 0, bad = 0; i < 500; i++) {
-
-        for (k = 0; k < i % 13; k++) {
-            (void) oa_stream_write(&t, &w, (u_char *) zone, 999);
-        }
-
-        oa_stream_undo(&t, &w);
-        bad += append(&w, 3) != NGX_OK;
-
-        bad += oa_stream_read(&t, &c, buf, sizeof(buf), 0, &got) != NGX_OK
-               || got.events != 1 || got.seq != i + 1
-               || events_bad(3, &got, buf);
-    }
-
-    ok(bad == 0, "what is undone was never there");
-
-    (void) find(1, &info);
-    for (k = 0; k < 10; k++) {
-        (void) oa_stream_write(&t, &w, (u_char *) zone, 999);
-    }
-
-    oa_stream_undo(&t, &w);
-    oa_stream_end(&t, &w, OA_STREAM_DONE, 0, now);
-    i = info.pages;
-    (void) find(1, &info);
-    ok(info.pages == i && info.next_seq == 501, "nor is it at the end");
-
-    is_right("undone");
-}
-
-
-static void
 whose_turn(void)
 {
     ngx_uint_t           i, bad;
@@ -1061,7 +1015,6 @@ main(void)
     basics();
     content();
     too_large();
-    undone();
     whose_turn();
     full();
     unfinished();
